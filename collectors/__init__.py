@@ -1,0 +1,1 @@
+"""Measuring lookup tables: pipelines, engines, the sweep planner; modelled tables."""

@@ -1,0 +1,160 @@
+"""Cells of a bench: one (agent, table, budget, seed) each, and the file that holds one.
+
+A cell's file name ends in a hash of everything that decides its content: settings, code, table.
+Changed code or settings look for another file, so results of two versions never mix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.files import write_text
+from harness.search import SearchResult
+from simulator import Configuration, LookupTable, Trial
+
+FORMAT = 1
+"""Version of a cell's file; another version is another cell."""
+
+TRIAL_COLUMNS = (
+    "index", "asked", "answered", "feasible", "reason", "score", "cost", "seconds", "clock",
+    "repeated", "examples", "why", "table_score",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What decides a cell's content. `table` and `label` are names, the hashes say of what."""
+
+    agent: str
+    label: str
+    settings: str
+    table: str
+    table_hash: str
+    code: str
+    budget: float
+    cost: str
+    seed: int
+    trials: int
+    workers: int
+    match: str
+    noise: str
+    duplicates: str
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """All fields by name, as the cell's file holds them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def key(self) -> str:
+        """Hash of all fields but the label, which only names the cell in results."""
+        deciding = {k: v for k, v in self.content.items() if k != "label"} | {"format": FORMAT}
+        text = json.dumps(deciding, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    @cached_property
+    def file_name(self) -> str:
+        """`agent-table-budget-seed-hash.json`, readable as far as names allow."""
+        parts = (self.agent, self.table, f"{self.budget:g}", str(self.seed))
+        slug = "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", part)[:40] for part in parts)
+        return f"{slug}-{self.key}.json"
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Settings as one line of JSON with sorted keys."""
+    return json.dumps(dict(settings), sort_keys=True, default=str)
+
+
+def table_hash(table: LookupTable) -> str:
+    """Hash of a table's content: its task, and every array of every split."""
+    digest = hashlib.blake2b(table.task.model_dump_json().encode(), digest_size=10)
+    for name in sorted(table.splits):
+        split = table.splits[name]
+        arrays = {**split.metrics, " seconds": split.seconds, " examples": split.examples}
+        if split.outcomes is not None:
+            arrays[" rows"] = split.outcomes.row_of_cell
+            for metric, coded in split.outcomes.metrics.items():
+                arrays[f" outcomes {coded.coding} {metric}"] = coded.data
+                arrays[f" book {metric}"] = coded.book
+        for key in sorted(arrays):
+            array = np.ascontiguousarray(arrays[key])
+            digest.update(f"{name} {key} {array.dtype} {array.shape}\n".encode())
+            digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def write_cell(folder: Path, cell: Cell, result: SearchResult) -> None:
+    """Write one finished cell."""
+    write_text(folder / cell.file_name, cell_text(cell, result))
+
+
+def cell_text(cell: Cell, result: SearchResult) -> str:
+    """A cell's file: its key, its run and its trials by column, configurations named once."""
+    names: dict[str, int] = {}
+
+    def number(configuration: Configuration | None) -> int | None:
+        if configuration is None:
+            return None
+        return names.setdefault(str(configuration), len(names))
+
+    def value(trial: Trial, column: str) -> Any:
+        found = getattr(trial, column)
+        return number(found) if column in ("asked", "answered") else found
+
+    trials = {
+        column: [value(t, column) for t in result.trials]
+        for column in TRIAL_COLUMNS
+        if column != "table_score"
+    }
+    trials["table_score"] = list(result.table_scores)
+    incumbent = result.incumbent
+    run = {
+        "kind": result.kind,
+        "optimum": result.optimum.score,
+        "optimum_configuration": str(result.optimum.configuration),
+        "incumbent": number(None if incumbent is None else incumbent.answered),
+        "train_score": None if incumbent is None else incumbent.score,
+        "test_score": result.test_score,
+        "trials_to_optimum": result.trials_to_optimum,
+        "search_hours": result.search_hours,
+        "finished_early": result.finished_early,
+        "usage": dict(result.usage),
+        "agent_seconds": result.agent_seconds,
+        "lookup_seconds": result.lookup_seconds,
+    }
+    data = {
+        "format": FORMAT,
+        "cell": cell.content,
+        "run": run,
+        "configurations": list(names),
+        "trials": trials,
+    }
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def read_cell(folder: Path, cell: Cell) -> dict[str, Any] | None:
+    """A finished cell's content; None where there is none, or what is there is not whole."""
+    try:
+        data = json.loads((folder / cell.file_name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        return None
+    stored = data.get("cell")
+    if not isinstance(stored, dict) or {**stored, "label": ""} != {**cell.content, "label": ""}:
+        return None
+    columns = data.get("trials")
+    if not isinstance(columns, dict) or set(columns) != set(TRIAL_COLUMNS):
+        return None
+    if len({len(column) for column in columns.values()}) != 1 or "run" not in data:
+        return None
+    return data

@@ -1,0 +1,280 @@
+"""The leaderboard as text: rows of cells first, then a terminal's tables or Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.summary import overall
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
+
+COLUMNS = (
+    "agent", "optimum", "within 1 %", "median trials", "ERT", "hours", "test score", "90 %", "s/ask"
+)  # fmt: skip
+OVERALL = ("agent", "rank", "optimum", "within 1 %", "regret", "area", "infeasible", "s/ask")
+
+
+@dataclass(frozen=True)
+class Board:
+    """One leaderboard: a heading, a line about it, column names and rows of text.
+
+    `best` holds, for each column, the rows that are best in it.
+    """
+
+    title: str
+    about: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    best: Mapping[int, frozenset[int]]
+
+
+def boards(summary: pl.DataFrame, about: Mapping[str, Any]) -> list[Board]:
+    """The overall board, then one for each table and budget, agents by expected running time.
+
+    `about` is `bench.json`.
+    """
+    tables = {(t["name"], t["budget"]): t for t in about.get("tables", ())}
+    made = []
+    if summary.height:
+        made.append(_overall(summary))
+    for key, part in summary.group_by("table", "kind", "budget", "cost_model", maintain_order=True):
+        table, kind, budget, cost = key
+        known = tables.get((table, budget), {})
+        near = known.get("near_optimal")
+        line = f"{kind}; budget {budget:.6g} {cost}; optimum {part['optimum'][0]:.4g}"
+        if known.get("metric"):
+            line += f" ({known['metric']})"
+        if near is not None:
+            line += f"; {near:,} configurations within 1 %"
+        made.append(_board(f"{table} ({kind})", line, part))
+    return made
+
+
+def _overall(summary: pl.DataFrame) -> Board:
+    ranked = overall(summary)
+    rows = tuple(
+        (
+            row["agent"], f"{row['rank']:.2f}", percent(row["success_rate"]),
+            percent(row["within_rate"]), f"{row['regret']:.4f}", f"{row['regret_area']:.4f}",
+            percent(row["infeasible_rate"]), seconds(row["seconds_per_ask"]),
+        )
+        for row in ranked.iter_rows(named=True)
+    )  # fmt: skip
+    kinds = summary.select("table", "kind").unique(maintain_order=True)["kind"].to_list()
+    counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    problems = summary.select("table", "budget", "cost_model").unique().height
+    noun = "table" if len(kinds) == 1 else "tables"
+    budgets = "" if problems == len(kinds) else f", {problems} tables at budgets"
+    best = {
+        1: _best(ranked["rank"].to_list(), low=True),
+        2: _best(ranked["success_rate"].to_list()),
+        3: _best(ranked["within_rate"].to_list()),
+        4: _best(ranked["regret"].to_list(), low=True),
+        5: _best(ranked["regret_area"].to_list(), low=True),
+    }
+    return Board("Overall", f"{len(kinds)} {noun} ({counted}){budgets}", OVERALL, rows, best)
+
+
+def _board(title: str, about: str, part: pl.DataFrame) -> Board:
+    ordered = part.sort(
+        ["ert", "within_rate", "regret_area", "agent"], descending=[False, True, False, False]
+    )
+    rows = []
+    for row in ordered.iter_rows(named=True):
+        star = "*" if row["hours_missed"] else ""
+        rows.append(
+            (
+                row["agent"], percent(row["success_rate"]), percent(row["within_rate"]),
+                trials(row["median_trials"]), trials(row["ert"]), f"{row['hours']:.3g}{star}",
+                "–" if row["test_score"] is None else f"{row['test_score']:.4f}",
+                "" if row["test_low"] is None
+                else f"{row['test_low']:.4f}–{row['test_high']:.4f}",
+                seconds(row["seconds_per_ask"]),
+            )
+        )  # fmt: skip
+    best = {
+        1: _best(ordered["success_rate"].to_list()),
+        2: _best(ordered["within_rate"].to_list()),
+        3: _best(ordered["median_trials"].to_list(), low=True),
+        4: _best(ordered["ert"].to_list(), low=True),
+        6: _best(ordered["test_score"].to_list()),
+    }
+    return Board(title, about, COLUMNS, tuple(rows), best)
+
+
+def _best(values: Sequence[float | None], *, low: bool = False) -> frozenset[int]:
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if not known:
+        return frozenset()
+    target = min(known) if low else max(known)
+    return frozenset(i for i, value in enumerate(values) if value == target)
+
+
+def percent(value: float) -> str:
+    """A rate as a whole percentage; what is not all or nothing never reads so."""
+    rounded = round(100 * value)
+    if rounded == 100 and value < 1:
+        return "99 %"
+    return "1 %" if rounded == 0 and value > 0 else f"{rounded} %"
+
+
+def trials(value: float) -> str:
+    """A number of trials; a dash where it is unbounded."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def seconds(value: float) -> str:
+    """Seconds with two significant figures or more, down to a tenth of a millisecond."""
+    if value < 0.0001:
+        return "<.0001"
+    return f"{value:.{min(4, max(0, 1 - math.floor(math.log10(value))))}f}"
+
+
+_MEANINGS = (
+    (
+        "optimum: share of runs that reached the best feasible score of the table; within 1 %: "
+        "that came within 1 % of it."
+    ),
+    (
+        "median trials: to the optimum, a run that missed it counting as later than all others; "
+        "ERT: expected running time, all trials spent over the number of runs that reached the "
+        "optimum. A dash: too few runs, or none, reached it."
+    ),
+    (
+        "hours: median simulated search time to the optimum. * At least one run missed it; there "
+        "the time is to the run's best trial."
+    ),
+    (
+        "rank: mean over tables of the rank by area; area: normalised regret, 0 at the optimum "
+        "and 1 at the worst feasible score, averaged over a run's trials; regret: at its end."
+    ),
+    "s/ask: the agent's own real seconds for each ask, on this machine.",
+)
+
+
+def footnotes(summary: pl.DataFrame, about: Mapping[str, Any]) -> list[str]:
+    """What the columns mean, what was left out, and how to get the same again."""
+    suite = about.get("suite", {})
+    seeds, n_trials = len(suite.get("seeds", ())), suite.get("trials")
+    interval = (
+        f"90 %: bootstrap interval over {_resampled(summary)} of the test score, the mean over "
+        f"{seeds} seeds of {n_trials} trials of what the final incumbent scores on the test split."
+    )
+    notes = [*_MEANINGS, interval]
+    kinds = set(summary["kind"].to_list()) if summary.height else set()
+    if "modelled" in kinds:
+        notes.append("modelled: the table's scores come from a model, not from runs of engines.")
+    if "published" in kinds:
+        notes.append("published: the table's scores are figures that others have published.")
+    notes.extend(f"Note: {note}." for note in about.get("notes", ()))
+    if about.get("failed"):
+        notes.append(f"{len(about['failed'])} cells failed and are not counted; see failed/.")
+    total = about.get("agent_seconds", 0.0) + about.get("lookup_seconds", 0.0)
+    if total > 0:
+        share = 100 * about["lookup_seconds"] / total
+        notes.append(f"Of {total:.1f} s in agents and lookups, lookups took {share:.1f} %.")
+    if about.get("command"):
+        notes.append(f"Again: {about['command']}")
+    versions = ", ".join(f"{k} {v}" for k, v in sorted(about.get("versions", {}).items()))
+    notes.append(f"Made {about.get('date', '')} with {versions} on {about.get('machine', '')}.")
+    return notes
+
+
+def _resampled(summary: pl.DataFrame) -> str:
+    """What the intervals were resampled over, in words."""
+    found = set(summary["interval_over"].drop_nulls().to_list()) if summary.height else set()
+    if found == {"seeds and examples"}:
+        return "seeds and examples"
+    if "seeds and examples" in found:
+        return "seeds (and examples, where the table holds outcomes)"
+    return "seeds"
+
+
+def print_boards(
+    console: Console, made: Sequence[Board], notes: Sequence[str], *, failed: Sequence[str] = ()
+) -> None:
+    """Print to a terminal: the tables first and the overall board last, where the eye ends."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    for board in [*made[1:], *made[:1]]:
+        console.print()
+        console.print(Text(board.title, style="bold"))
+        console.print(Text(board.about, style="dim"))
+        console.print(_rich(board, console.width))
+    console.print()
+    for note in notes:
+        console.print(Padding(Text(note, style="dim"), (0, 0, 0, 0)))
+    for line in failed:
+        console.print(Text(f"failed: {line}", style="red"))
+
+
+_NARROW = {
+    "median trials": "median\ntrials", "within 1 %": "within\n1 %", "test score": "test\nscore",
+}  # fmt: skip
+
+
+def _rich(board: Board, width: int) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    narrow = width < 100
+    shown = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0) if narrow else (0, 1),
+    )
+    for i, column in enumerate(board.columns):
+        shown.add_column(
+            _NARROW.get(column, column) if narrow else column,
+            justify="left" if i == 0 else "right",
+            overflow="fold" if i == 0 else "ellipsis",
+            no_wrap=i > 0,
+            min_width=min(16, max((len(row[0]) for row in board.rows), default=0)) if i == 0 else 0,
+            vertical="bottom",
+        )
+    for r, row in enumerate(board.rows):
+        shown.add_row(*(
+            Text(value, style="bold green" if r in board.best.get(c, ()) else "")
+            for c, value in enumerate(row)
+        ))  # fmt: skip
+    return shown
+
+
+def markdown(made: Sequence[Board], notes: Sequence[str], title: str = "Leaderboard") -> str:
+    """`summary.md`: every board as a Markdown table, best figures bold, then the notes."""
+    lines = [f"# {title}", ""]
+    for board in made:
+        lines += [f"## {escaped(board.title)}", "", escaped(board.about), ""]
+        lines.append("| " + " | ".join(board.columns) + " |")
+        lines.append("| --- |" + " ---: |" * (len(board.columns) - 1))
+        for r, row in enumerate(board.rows):
+            cells = [
+                f"**{escaped(value)}**" if r in board.best.get(c, ()) else escaped(value)
+                for c, value in enumerate(row)
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+    lines += ["## Notes", ""]
+    lines += [
+        f"- Again: `{note.removeprefix('Again: ')}`" if note.startswith("Again: ") else
+        f"- {escaped(note)}"
+        for note in notes
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is: names of tables and agents are not markup."""
+    for character in "\\`*_|<>[]#":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())

@@ -1,0 +1,245 @@
+"""One search: an agent, a table, a budget, a seed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from agents import TaskCard, create
+from simulator import Ask, Clock, LookupTable, Optimum, Simulator, Trial
+from simulator.errors import SearchAborted, SearchFinished, UsageError
+from simulator.simulator import Duplicates, Match, Noise
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What one search did, and what it found.
+
+    - `trials` are in the order in which they ended, which is the order in which they were told.
+    - `incumbent` is the best feasible trial, `None` where no trial was feasible; `test_score` is
+      its mean score on the test split, `None` where the table has none.
+    - `trials_to_optimum` counts trials, in the order told, up to the first whose table score
+      reaches the optimum; `None` where none did.
+    - `search_hours` runs to that trial on the simulated clock, or, where none reached the optimum
+      (`reached` is false, shown with a `*`), to the run's best trial.
+    - `table_scores` holds for each trial the table's own score of what answered it: without noise
+      and on all examples. It is what "reached the optimum" and regret are measured by.
+    - `finished_early` says why a search ended before its trials were used up, empty where it did
+      not; `aborted` is true where that was a failure (a model that cannot be reached).
+    - `usage` is what an agent that thinks with a language model spent: tokens, dollars, seconds.
+    - `agent_seconds` is real time spent in the agent's own `ask` and `tell`, `lookup_seconds` in
+      the simulator; neither is part of the simulated clock.
+    """
+
+    agent: str
+    table: str
+    kind: str
+    budget: float
+    cost: str
+    seed: int
+    optimum: Optimum
+    trials: tuple[Trial, ...]
+    incumbent: Trial | None
+    test_score: float | None
+    trials_to_optimum: int | None
+    search_hours: float
+    agent_seconds: float
+    lookup_seconds: float
+    finished_early: str = ""
+    aborted: bool = False
+    usage: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    table_scores: tuple[float | None, ...] = ()
+
+    @property
+    def reached(self) -> bool:
+        """Whether a trial reached the optimum."""
+        return self.trials_to_optimum is not None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A table at a budget, made ready once and searched by any number of agents and seeds."""
+
+    table: LookupTable
+    simulator: Simulator
+    card: TaskCard
+    on_test: Simulator | None
+
+    @classmethod
+    def of(
+        cls,
+        table: LookupTable,
+        *,
+        budget: float | None = None,
+        trials: int = 50,
+        workers: int = 1,
+        cost: str = "units",
+        match: Match = "nearest",
+        noise: Noise = "mean",
+        duplicates: Duplicates = "charge",
+    ) -> Problem:
+        """Check everything that does not depend on the agent; raises as `Simulator` does."""
+        if trials < 1:
+            raise UsageError(f"trials must be at least 1, not {trials}")
+        if workers < 1:
+            raise UsageError(f"workers must be at least 1, not {workers}")
+        simulator = Simulator(
+            table, budget, cost=cost, match=match, noise=noise, duplicates=duplicates
+        )
+        _ = simulator.optimum  # worked out here, so that no agent's time holds it
+        card = TaskCard.of(simulator, trials=trials, workers=workers)
+        return cls(table, simulator, card, _on_test(table, match))
+
+    def test_score(self, incumbent: Trial | None) -> float | None:
+        """Mean score on the test split of the configuration that answered the incumbent."""
+        if incumbent is None or incumbent.answered is None or self.on_test is None:
+            return None
+        if self.on_test.match == "interpolate":
+            return self.on_test.score(incumbent.answered)
+        score = float(self.on_test.scores[self.table.space.cell(incumbent.answered)])
+        return None if math.isnan(score) else score
+
+
+def run_search(
+    table: LookupTable,
+    agent: str,
+    *,
+    budget: float | None = None,
+    trials: int = 50,
+    seed: int = 0,
+    workers: int = 1,
+    cost: str = "units",
+    match: Match = "nearest",
+    noise: Noise = "mean",
+    duplicates: Duplicates = "charge",
+    settings: Mapping[str, Any] | None = None,
+    on_trial: Callable[[Trial, Trial | None], None] | None = None,
+) -> SearchResult:
+    """Let an agent search a table; `on_trial(trial, incumbent)` is called as each trial ends."""
+    problem = Problem.of(
+        table, budget=budget, trials=trials, workers=workers, cost=cost, match=match, noise=noise,
+        duplicates=duplicates,
+    )  # fmt: skip
+    return search_problem(problem, agent, seed=seed, settings=settings, on_trial=on_trial)
+
+
+def search_problem(
+    problem: Problem,
+    agent: str,
+    *,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    on_trial: Callable[[Trial, Trial | None], None] | None = None,
+) -> SearchResult:
+    """One search of a problem that is ready; the result does not depend on earlier ones."""
+    if seed < 0:
+        raise UsageError(f"seed must be at least 0, not {seed}")
+    table, card = problem.table, problem.card
+    simulator = problem.simulator.restarted(seed)
+    optimum, trials, workers = simulator.optimum, card.trials, card.workers
+    timer = time.perf_counter
+    begin = timer()
+    searcher = create(agent, card, seed, **(settings or {}))
+    agent_seconds, lookup_seconds = timer() - begin, 0.0
+    clock = Clock[Trial](workers)
+    done: list[Trial] = []
+    incumbent: Trial | None = None
+    asked, finished, aborted = 0, "", False
+    while True:
+        while clock.free and asked < trials and not finished:
+            begin = timer()
+            try:
+                ask = searcher.ask()
+            except SearchFinished as reason:
+                finished = str(reason) or "the agent has nothing left to ask"
+                aborted = isinstance(reason, SearchAborted)
+                break
+            finally:
+                middle = timer()
+                agent_seconds += middle - begin
+            if isinstance(ask, Ask) and ask.invalid:
+                trial = simulator.record_failure(ask.invalid, start=clock.now, why=ask.why)
+            elif isinstance(ask, Ask):
+                trial = simulator.evaluate(
+                    ask.configuration, examples=ask.examples, start=clock.now, why=ask.why
+                )
+            else:
+                trial = simulator.evaluate(ask, start=clock.now)
+            lookup_seconds += timer() - middle
+            clock.start(trial, trial.seconds)
+            asked += 1
+        if clock.idle:
+            break
+        trial = clock.next()
+        if better(trial, incumbent):
+            incumbent = trial
+        done.append(trial)
+        if on_trial is not None:
+            on_trial(trial, incumbent)
+        begin = timer()
+        searcher.tell(trial)
+        agent_seconds += timer() - begin
+    table_scores = tuple(_table_score(simulator, trial) for trial in done)
+    to_optimum = first_to_reach(optimum.score, done, table_scores)
+    hit = done[to_optimum - 1] if to_optimum is not None else incumbent
+    return SearchResult(
+        agent=agent,
+        table=table.name,
+        kind=table.kind,
+        budget=simulator.budget,
+        cost=simulator.cost_model.name,
+        seed=seed,
+        optimum=optimum,
+        trials=tuple(done),
+        incumbent=incumbent,
+        test_score=problem.test_score(incumbent),
+        trials_to_optimum=to_optimum,
+        search_hours=0.0 if hit is None else hit.clock / 3600,
+        agent_seconds=agent_seconds,
+        lookup_seconds=lookup_seconds,
+        finished_early=finished,
+        aborted=aborted,
+        usage=dict(getattr(searcher, "usage", {})),
+        settings=dict(settings or {}),
+        table_scores=table_scores,
+    )
+
+
+def better(trial: Trial, incumbent: Trial | None) -> bool:
+    """Whether a trial becomes the incumbent: feasible, on all examples, and scoring higher."""
+    if trial.score is None or trial.examples is not None:
+        return False
+    return incumbent is None or incumbent.score is None or trial.score > incumbent.score
+
+
+def first_to_reach(
+    score: float, trials: Sequence[Trial], table_scores: Sequence[float | None]
+) -> int | None:
+    """Number of trials, in the order told, until one's table score (without noise) reaches `score`.
+
+    Trials on fewer examples do not count as reaching it: they cannot be the incumbent.
+    """
+    for number, (trial, value) in enumerate(zip(trials, table_scores, strict=True), start=1):
+        if trial.examples is None and value is not None and value >= score - 1e-12:
+            return number
+    return None
+
+
+def _table_score(simulator: Simulator, trial: Trial) -> float | None:
+    if trial.score is None or (simulator.noise == "mean" and trial.examples is None):
+        return trial.score
+    return simulator.score(trial.asked)
+
+
+def _on_test(table: LookupTable, match: Match) -> Simulator | None:
+    """The test split without a budget: the incumbent was within it when it was searched."""
+    if "test" not in table.splits:
+        return None
+    unbounded = np.finfo(np.float64).max
+    return Simulator(table, unbounded, cost="tokens", match=match, split="test")

@@ -1,0 +1,160 @@
+"""A suite: what a bench runs, as a TOML file or as keywords.
+
+    trials = 50
+    seeds = 20
+    tables = ["2wiki-temperature", "path/to/a/table"]
+
+    [[agents]]
+    name = "random"
+
+    [[agents]]
+    name = "tpe"
+    label = "tpe, 20 startup trials"
+    settings = { n_startup_trials = 20 }
+
+Left out, `agents` are all that need no language model, `tables` all that ship, and `budgets` each
+table's own.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from simulator.cost import COST_MODELS
+from simulator.errors import UnknownName, UsageError
+from simulator.simulator import Duplicates, Match, Noise
+
+DEFAULT_SUITE = Path(__file__).parent / "suites" / "default.toml"
+
+Scalar = bool | int | float | str
+Seed = Annotated[int, Field(ge=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class AgentEntry(_Strict):
+    """An agent of a suite: a registered name or `module:Class`, its settings, and what to call it.
+
+    `label` (default: the name) is what results show; the same agent with two settings needs two.
+    """
+
+    name: str = Field(min_length=1)
+    label: str = Field(default="", max_length=80)
+    settings: Mapping[str, Scalar | list[Scalar] | None] = Field(default_factory=dict)
+
+    @property
+    def shown(self) -> str:
+        """The name in results."""
+        return self.label or self.name
+
+
+class Suite(_Strict):
+    """Everything that decides a bench's results; `agents` or `tables` empty means all."""
+
+    agents: tuple[AgentEntry, ...] = ()
+    tables: tuple[str, ...] = ()
+    budgets: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = ()
+    cost: str = "units"
+    seeds: tuple[Seed, ...] = Field(default=tuple(range(20)), min_length=1)
+    trials: int = Field(default=50, ge=1)
+    workers: int = Field(default=1, ge=1)
+    match: str = "nearest"
+    noise: str = "mean"
+    duplicates: str = "charge"
+
+    @field_validator("agents", mode="before")
+    @classmethod
+    def _names_are_entries(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [{"name": item} if isinstance(item, str) else item for item in value]
+        return value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count_is_seeds(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            if value < 1:
+                raise ValueError(f"there must be at least 1 seed, not {value}")
+            return tuple(range(value))
+        return value
+
+    @field_validator("seeds", "tables", "budgets")
+    @classmethod
+    def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        twice = [item for i, item in enumerate(value) if item in value[:i]]
+        if twice:
+            raise ValueError(f"{twice[0]!r} is given twice")
+        return value
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Self:
+        shown = [agent.shown for agent in self.agents]
+        for i, label in enumerate(shown):
+            if label in shown[:i]:
+                raise ValueError(f"two agents are called {label!r}: give one a label")
+        return self
+
+    def checked(self) -> Self:
+        """Names of rules, with the nearest known ones where one is unknown (`UnknownName`)."""
+        for what, value, known in (
+            ("cost model", self.cost, tuple(COST_MODELS)),
+            ("match", self.match, get_args(Match)),
+            ("noise", self.noise, get_args(Noise)),
+            ("duplicates", self.duplicates, get_args(Duplicates)),
+        ):
+            if value not in known:
+                raise UnknownName(what, value, known)
+        return self
+
+
+def make_suite(data: Mapping[str, Any], source: str = "the suite") -> Suite:
+    """Validate plain data; raises `UsageError` of one line that says where and what is wrong."""
+    for key in data:
+        if key not in Suite.model_fields:
+            raise UnknownName(f"setting of a suite (in {source})", key, Suite.model_fields)
+    try:
+        return Suite.model_validate(dict(data)).checked()
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = [str(part) for part in first["loc"]]
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(
+            ": ".join([source, *([".".join(where)] if where else []), message])
+        ) from None
+
+
+def load_suite(path: Path | None, **overrides: Any) -> Suite:
+    """Read a suite (default: the one that ships); overrides that are None are left out."""
+    source = DEFAULT_SUITE if path is None else path
+    try:
+        data = tomllib.loads(source.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{source}: no such suite") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{source}: {error}") from None
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if not given:
+        return make_suite(data, str(source))
+    make_suite(data, str(source))
+    return make_suite({**data, **given}, "the suite")
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """`NAME=VALUE` words to settings; a value is TOML where it can be, text where not."""
+    settings: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"setting {text!r} is not NAME=VALUE")
+        try:
+            settings[name.strip()] = tomllib.loads(f"x = {value}")["x"]
+        except tomllib.TOMLDecodeError:
+            settings[name.strip()] = value
+    return settings

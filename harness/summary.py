@@ -1,0 +1,203 @@
+"""From trials and runs to one row of measures for each agent, table and budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness import measures
+from simulator import Configuration, LookupTable
+
+if TYPE_CHECKING:
+    import polars as pl
+
+GROUP = ("agent", "table", "kind", "budget", "cost_model")
+WITHIN = 0.01
+_SEED = 20_250_890
+
+
+def summarise(
+    trials: pl.DataFrame, runs: pl.DataFrame, tables: Mapping[str, LookupTable]
+) -> pl.DataFrame:
+    """The measures of `harness.measures`, one row for each agent, table and budget.
+
+    `trials` and `runs` are `trials.parquet` and `runs.parquet`; `tables` by name serve the interval
+    over examples where they hold outcomes of the test split. Columns:
+
+    - `seeds`; `success_rate` (reached the optimum), `within_rate` (within 1 %);
+      `median_trials`, `ert` in trials (inf where half, or all, of the runs missed), and the same to
+      within 1 % (`median_trials_within`, `ert_within`);
+    - `hours`, the median of the simulated hours to the optimum or, in runs that missed it, to their
+      best; `hours_missed` is how many of the runs missed (a `*`);
+    - `train_score`, `test_score` means with 90 % intervals `test_low`, `test_high`; `interval_over`
+      says what was resampled (`seeds`, or `seeds and examples`);
+    - `regret`, `regret_area`: normalised regret at the end and its mean over trials, with
+      `regret_area_low`, `regret_area_high`; `score_area`, the mean best-so-far score;
+    - `infeasible_rate`, `repeated_rate` of asks; `seconds_per_ask`, `agent_seconds`,
+      `lookup_seconds` of real time; `usage`, JSON sums of what a language model took.
+    """
+    import polars as pl
+
+    rows = []
+    curves = _curves(trials)
+    counts: dict[int, measures.Floats] = {}
+    for key, part in runs.group_by(GROUP, maintain_order=True):
+        n, length = part.height, int(part["allowed"][0])
+        if n not in counts:
+            counts[n] = measures.resamples(n, np.random.default_rng((_SEED, n)))
+        by_run = [curves.get((*key, seed), ((), (), ())) for seed in part["seed"]]
+        padded = [measures.padded(column, length) for column in zip(*by_run, strict=True)]
+        group = dict(zip(GROUP, key, strict=True))
+        rows.append(_row(group, part, padded, counts[n], tables))
+    if not rows:
+        return pl.DataFrame(schema=dict.fromkeys(GROUP, pl.String))
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _curves(trials: pl.DataFrame) -> dict[tuple[Any, ...], tuple[list[float], ...]]:
+    """For each run three curves over trials, nan where unknown: the incumbent's regret, its score,
+    and the table scores of the trials on the whole split. Keys are `GROUP` and the seed."""
+    import polars as pl
+
+    whole = pl.when(pl.col("examples").is_null()).then(pl.col("table_score"))
+    columns = (pl.col("regret"), pl.col("incumbent_score"), whole.alias("whole"))
+    lists = trials.group_by([*GROUP, "seed"], maintain_order=True).agg(
+        column.fill_null(float("nan")) for column in columns
+    )
+    n = len(GROUP) + 1
+    return {row[:n]: row[n:] for row in lists.iter_rows()}
+
+
+def _row(
+    group: dict[str, Any],
+    part: pl.DataFrame,
+    curves: list[measures.Floats],
+    counts: measures.Floats,
+    tables: Mapping[str, LookupTable],
+) -> dict[str, Any]:
+    optimum, worst = float(part["optimum"][0]), float(part["worst"][0])
+    to = part["trials_to_optimum"].cast(float).fill_null(float("nan")).to_numpy()
+    used = part["trials"].cast(float).to_numpy()
+    regret, score, whole = curves
+    threshold = optimum - WITHIN * abs(optimum) - 1e-12
+    within = measures.first_within(measures.best_so_far(whole), threshold)
+    relative = measures.normalised_regret(optimum - regret, optimum, worst)
+    areas = measures.area(relative)
+    area_low, area_high = measures.bootstrap_mean(areas, counts)
+    asks = int(used.sum())
+    own = float(part["agent_seconds"].sum())
+    return {
+        **group,
+        "seeds": part.height,
+        "trials": int(part["allowed"][0]),
+        "optimum": optimum,
+        "success_rate": measures.success_rate(to),
+        "within_rate": measures.success_rate(within),
+        "median_trials": measures.median_trials(to),
+        "ert": measures.expected_running_time(to, used),
+        "median_trials_within": measures.median_trials(within),
+        "ert_within": measures.expected_running_time(within, used),
+        "hours": float(np.median(part["search_hours"].to_numpy())),
+        "hours_missed": int(np.isnan(to).sum()),
+        "train_score": part["train_score"].mean(),
+        **_test_score(part, counts, tables.get(group["table"])),
+        "regret": float(relative[:, -1].mean()),
+        "regret_area": float(areas.mean()),
+        "regret_area_low": area_low,
+        "regret_area_high": area_high,
+        "score_area": _mean(score),
+        "infeasible_rate": int(part["infeasible"].sum()) / max(asks, 1),
+        "repeated_rate": int(part["repeated"].sum()) / max(asks, 1),
+        "seconds_per_ask": own / max(asks, 1),
+        "agent_seconds": own,
+        "lookup_seconds": float(part["lookup_seconds"].sum()),
+        "usage": _usage(part["usage"].to_list()),
+    }
+
+
+def _mean(score: measures.Floats) -> float | None:
+    known = score[~np.isnan(score)]
+    return float(known.mean()) if known.size else None
+
+
+def _test_score(
+    part: pl.DataFrame, counts: measures.Floats, table: LookupTable | None
+) -> dict[str, Any]:
+    scores = part["test_score"].drop_nulls().to_numpy()
+    if len(scores) == 0:
+        return {"test_score": None, "test_low": None, "test_high": None, "interval_over": None}
+    mean = float(scores.mean())
+    if len(scores) < part.height:
+        counts = measures.resamples(len(scores), np.random.default_rng((_SEED, len(scores))))
+    low, high, over = *measures.bootstrap_mean(scores, counts), "seeds"
+    both = None if table is None else _over_examples(part, counts, table)
+    if both is not None:
+        (low, high), over = both, "seeds and examples"
+    return {"test_score": mean, "test_low": low, "test_high": high, "interval_over": over}
+
+
+def _over_examples(
+    part: pl.DataFrame, counts: measures.Floats, table: LookupTable
+) -> tuple[float, float] | None:
+    """The interval over seeds and examples; None where an incumbent has no outcomes."""
+    outcomes = table.splits["test"].outcomes if "test" in table.splits else None
+    if outcomes is None or table.task.metric not in outcomes.metrics:
+        return None
+    chosen = part.filter(part["test_score"].is_not_null())["incumbent"].to_list()
+    cells = np.array([table.space.cell(Configuration.parse(text)) for text in chosen])
+    if (cells < 0).any():
+        return None
+    unique, rows = np.unique(cells, return_inverse=True)
+    held = outcomes.rows(unique)
+    if (held < 0).any():
+        return None
+    coded = outcomes.metrics[table.task.metric]
+    return measures.bootstrap_runs_and_examples(
+        rows,
+        counts,
+        lambda weights: coded.weighted_means(held, weights),
+        outcomes.n_examples,
+        np.random.default_rng((_SEED, 0xE)),
+    )
+
+
+def _usage(texts: list[str]) -> str:
+    total: dict[str, float] = {}
+    for text in texts:
+        for name, value in json.loads(text).items():
+            total[name] = total.get(name, 0.0) + float(value)
+    return json.dumps(total, sort_keys=True)
+
+
+def overall(summary: pl.DataFrame) -> pl.DataFrame:
+    """One row an agent over all tables and budgets, the best average rank first.
+
+    Ranks are by `regret_area`, the mean normalised regret over a run's trials: it says how good an
+    agent is at any time, and it does not tie where several reach the optimum.
+    """
+    import polars as pl
+
+    agents = summary["agent"].unique(maintain_order=True).to_list()
+    problems = summary.select("table", "budget", "cost_model").unique(maintain_order=True)
+    index = {row: i for i, row in enumerate(problems.iter_rows())}
+    values = np.full((len(index), len(agents)), np.nan)
+    for agent, table, budget, cost, value in summary.select(
+        "agent", "table", "budget", "cost_model", "regret_area"
+    ).iter_rows():
+        values[index[table, budget, cost], agents.index(agent)] = value
+    ranks = measures.average_ranks(values) if len(agents) else np.empty(0)
+    means = summary.group_by("agent", maintain_order=True).agg(
+        pl.len().alias("problems"),
+        pl.col("success_rate").mean(),
+        pl.col("within_rate").mean(),
+        pl.col("regret_area").mean(),
+        pl.col("regret").mean(),
+        pl.col("infeasible_rate").mean(),
+        pl.col("repeated_rate").mean(),
+        pl.col("seconds_per_ask").mean(),
+    )
+    ranked = pl.DataFrame({"agent": agents, "rank": ranks})
+    return ranked.join(means, on="agent").sort("rank", "agent")

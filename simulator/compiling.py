@@ -1,0 +1,54 @@
+"""Whether the kernels have been compiled on this machine, and compiling them.
+
+Numba keeps compiled kernels beside `kernels.py` (or in its own folder where that one cannot be
+written). Only what it does by itself is used here: looked at, never opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simulator import kernels
+
+_SAY = "agenttts: compiling the kernels, once per machine (a minute or less) ..."
+
+
+def compiled() -> bool:
+    """Whether a search will find its kernels compiled; true where compiling is switched off."""
+    kernel: Any = kernels.match_many
+    stats = getattr(kernel, "stats", None)
+    if stats is None or kernel.signatures:
+        return True
+    source = Path(kernels.__file__).stat().st_mtime
+    if not stats.cache_path:
+        return False
+    newest = max(
+        (
+            index.stat().st_mtime
+            for index in Path(stats.cache_path).glob("kernels.match_many-*.nbi")
+        ),
+        default=float("-inf"),
+    )
+    return newest >= source
+
+
+def compile_kernels(say: Callable[[str], None]) -> bool:
+    """Compile what a search needs, saying so first; returns whether there was anything to do."""
+    if compiled():
+        return False
+    say(_SAY)
+    from simulator.configuration import Configuration
+    from simulator.simulator import Simulator
+    from simulator.table import LookupTable
+
+    table = LookupTable.from_function({"a": [1, 4]}, lambda c: float(c.choices[0].samples))
+    simulator = Simulator(table, budget=20)
+    _ = simulator.optimum
+    # Beyond the budget, so that the lookup leaves its short cuts in plain Python.
+    simulator.evaluate(Configuration.parse("a=large:4"))
+    simulator.evaluate_many(np.array([[[0, 1]]]))
+    return True

@@ -1,0 +1,238 @@
+"""Which cell of a table answers a configuration, under one matching and one budget."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator import kernels
+from simulator.arrays import read_only
+from simulator.configuration import Choice, Configuration
+from simulator.cost import StageCosts
+from simulator.errors import NotInTable
+from simulator.lattice import Lattice
+from simulator.space import IntArray, Space
+from simulator.task import Task
+
+_MEMO_LIMIT = 2**26
+"""Answers to at most so many distinct asks are remembered by `many` (256 MiB)."""
+
+_ROWS_PER_THREAD = 50_000
+
+_Stage = dict[Choice, tuple[int, float, float]]
+
+
+class Lookup:
+    """Answers of one split's scores, shape (cells,), nan in holes.
+
+    `limit` is the largest cost allowed, already with the allowance for rounding. `find` answers one
+    configuration and `many` an array of them, with the same answers.
+    """
+
+    def __init__(
+        self, task: Task, space: Space, scores: NDArray[np.float64], stage_costs: StageCosts,
+        limit: float, match: str,
+    ) -> None:  # fmt: skip
+        self.task, self.space, self.match, self.limit = task, space, match, limit
+        self.lattice = Lattice.build(space, stage_costs)
+        self.scores: NDArray[np.float64] = read_only(scores)
+        self._exact = match == "exact"
+        self._paper_distance = task.paper_distance if match == "paper" else -1
+        self._stage_costs = stage_costs
+        self._view = self.scores.data
+        self._known: tuple[_Stage, ...] = tuple({} for _ in range(space.n_stages))
+        self._memo: NDArray[np.signedinteger] | None = None
+
+    def find(self, asked: Configuration) -> tuple[int, float, Configuration]:
+        """The answering cell or one of the kernels' codes, the cost, and `asked` in task order.
+
+        Raises `InvalidConfiguration`, `UnknownName`, `NotInTable`.
+        """
+        found = self._by_stage(asked.choices)
+        if found is None:
+            indices = self.space.indices(asked)
+            asked = self.space.from_indices(indices)
+            self._learn(indices, asked)
+            found = self._by_stage(asked.choices) or self._find(indices)
+        return *found, asked
+
+    def _by_stage(self, choices: tuple[Choice, ...]) -> tuple[int, float] | None:
+        """The answer where every stage's own nearest grid point makes it; `None` where unknown.
+
+        Put together from a dictionary per stage: quicker for a single configuration than a call of
+        compiled code. Where the budget binds or a hole is hit, the kernels search outward.
+        """
+        if len(choices) != len(self._known):
+            return None
+        cell, cost, answer_cost = 0, 0.0, 0.0
+        for known, choice in zip(self._known, choices, strict=True):
+            entry = known.get(choice)
+            # True == 1 == 1.0 would find the entry of 1.
+            if entry is None or choice[2].__class__ is not int:
+                return None
+            cell += entry[0]
+            cost += entry[1]
+            answer_cost += entry[2]
+        if cost > self.limit or answer_cost > self.limit or math.isnan(self._view[cell]):
+            return None
+        return cell, cost
+
+    def _learn(self, indices: NDArray[np.int64], asked: Configuration) -> None:
+        """Note for each stage its option nearest to what was asked, where that is beyond doubt."""
+        if self.match not in ("nearest", "exact"):
+            return
+        for i, (model, samples) in enumerate(indices.tolist()):
+            grid, costs = self.space.grids[i], self._stage_costs[i][model]
+            upper = int(np.searchsorted(grid, samples))
+            lower = max(upper - 1, 0)
+            nearer = upper
+            if grid[upper] != samples:
+                if self._exact:
+                    continue
+                if samples - grid[lower] == grid[upper] - samples:
+                    # The cheaper of two as near; where that is the upper one, the kernel weighs it.
+                    if costs[grid[lower]] > costs[grid[upper]]:
+                        continue
+                    nearer = lower
+                elif abs(samples - grid[lower]) < grid[upper] - samples:
+                    nearer = lower
+            option = model * len(grid) + nearer
+            self._known[i][asked.choices[i]] = (
+                option * int(self.space.strides[i]),
+                float(costs[samples]),
+                float(costs[grid[nearer]]),
+            )
+
+    def _find(self, asked: NDArray[np.int64]) -> tuple[int, float]:
+        lattice = self.lattice
+        asked = read_only(asked)
+        cost = float(kernels.ask_cost(asked, lattice.shape, lattice.cost))
+        if self.match == "interpolate":
+            status, _ = self._interpolated(asked, self.scores, self.limit)
+            return (status if status < 0 else kernels.INTERPOLATED), cost
+        answer = int(self._match(asked[None])[0])
+        if answer == kernels.OFF_GRID:
+            raise self.not_in_table(asked)
+        return answer, cost
+
+    def _match(self, asked: IntArray) -> NDArray[np.int64]:
+        answers: NDArray[np.int64] = kernels.match_many(
+            asked, *self.lattice, self.scores, self.limit, self._paper_distance, self._exact
+        )
+        return answers
+
+    def interpolate(self, asked: Configuration, values: NDArray[np.float64]) -> float:
+        """One column of cells interpolated at a configuration; nan where it is over the budget.
+
+        Raises `NotInTable` outside the grid's range and beside a hole.
+        """
+        return self._interpolated(self.space.indices(asked), values, self.limit)[1]
+
+    def _interpolated(
+        self, asked: NDArray[np.int64], values: NDArray[np.float64], limit: float
+    ) -> tuple[int, float]:
+        out = np.empty(1)
+        status = kernels.interpolate_many(
+            read_only(asked[None]), *self.lattice[:4], self.scores, limit, read_only(values), out
+        )
+        if status[0] == kernels.OFF_GRID:
+            raise self.not_in_table(asked)
+        return int(status[0]), float(out[0])
+
+    def many(self, choices: IntArray, threads: int | None = None) -> NDArray[np.float64]:
+        """Scores of configurations, int (n, stages, 2): float64 (n,), nan where infeasible."""
+        choices = self.space.check(choices)
+        if choices.dtype not in (np.int64, np.int32):
+            choices = choices.astype(np.int64)
+        choices = read_only(np.ascontiguousarray(choices))
+        out = np.empty(len(choices))
+        if self.match == "interpolate":
+            rows = self._interpolate_rows
+        elif self.lattice.n_asks <= _MEMO_LIMIT:
+            rows = self._remembered_rows
+            if self._memo is None:
+                # Small, so that it stays in a processor's cache.
+                width = np.dtype(np.int16 if self.space.n_cells < 2**15 else np.int32)
+                self._memo = np.full(self.lattice.n_asks, kernels.NOT_ASKED, dtype=width)
+        else:
+            rows = self._matched_rows
+        wrong = _in_parts(rows, choices, out, threads)
+        if wrong >= 0:
+            problem = self.space.wrong_row(choices, wrong)
+            raise problem or self.not_in_table(choices[wrong].astype(np.int64), wrong)
+        return out
+
+    def _remembered_rows(self, choices: IntArray, out: NDArray[np.float64]) -> int:
+        return int(
+            kernels.lookup_many(
+                choices, *self.lattice, self.scores, self.limit, self._paper_distance, self._exact,
+                self._memo, out,
+            )
+        )  # fmt: skip
+
+    def _matched_rows(self, choices: IntArray, out: NDArray[np.float64]) -> int:
+        answers = self._match(choices)
+        out[:] = np.where(answers >= 0, self.scores[np.maximum(answers, 0)], np.nan)
+        return _first((answers == kernels.INVALID) | (answers == kernels.OFF_GRID))
+
+    def _interpolate_rows(self, choices: IntArray, out: NDArray[np.float64]) -> int:
+        status = kernels.interpolate_many(
+            choices, *self.lattice[:4], self.scores, self.limit, self.scores, out
+        )
+        return _first((status == kernels.INVALID) | (status == kernels.OFF_GRID))
+
+    def not_in_table(self, asked: NDArray[np.int64], row: int | None = None) -> NotInTable:
+        """Name the nearest grid points: below and above in each stage, where they have scores."""
+        below, above = asked.copy(), asked.copy()
+        for i, grid in enumerate(self.space.grids):
+            upper = int(np.searchsorted(grid, asked[i, 1]))
+            above[i, 1] = grid[upper]
+            below[i, 1] = grid[upper if grid[upper] == asked[i, 1] else max(upper - 1, 0)]
+        nearest = []
+        for point in (below, above):
+            found = self.space.from_indices(point)
+            if not np.isnan(self.scores[self.space.cell(found)]) and str(found) not in nearest:
+                nearest.append(str(found))
+        if not nearest:
+            cell = int(
+                kernels.match_many(
+                    read_only(asked[None]), *self.lattice, self.scores, np.inf, -1, False
+                )[0]
+            )
+            nearest = [str(self.space.configuration(cell))] if cell >= 0 else []
+        where = "" if row is None else f"configuration {row}: "
+        hint = f"; nearest: {' and '.join(nearest)}" if nearest else ""
+        return NotInTable(
+            f"{where}{self.space.from_indices(asked)} is not in the table {self.task.name!r}{hint}"
+        )
+
+
+def _in_parts(
+    rows: Callable[[IntArray, NDArray[np.float64]], int],
+    choices: IntArray,
+    out: NDArray[np.float64],
+    threads: int | None,
+) -> int:
+    """Run `rows` over parts of an array in threads; the first wrong row of all, or -1."""
+    n = len(choices)
+    workers = min(threads or os.cpu_count() or 1, max(1, n // _ROWS_PER_THREAD))
+    if workers == 1:
+        return rows(choices, out)
+
+    def part(begin: int, end: int) -> int:
+        wrong = rows(choices[begin:end], out[begin:end])
+        return begin + wrong if wrong >= 0 else -1
+
+    edges = np.linspace(0, n, workers + 1).astype(int).tolist()
+    with ThreadPoolExecutor(workers) as pool:
+        wrong = [w for w in pool.map(part, edges[:-1], edges[1:]) if w >= 0]
+    return min(wrong, default=-1)
+
+
+def _first(wrong: NDArray[np.bool_]) -> int:
+    return int(np.argmax(wrong)) if wrong.any() else -1

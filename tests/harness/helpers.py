@@ -1,0 +1,122 @@
+"""Tables, agents and command lines that the harness's tests share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from simulator import LookupTable, Model, Space, Stage, Task
+
+AGENTS = '''
+import os
+import time
+
+from simulator.errors import SearchAborted, SearchFinished
+
+
+class Sweep:
+    """Asks for the feasible cells in order, from a start that its generator draws."""
+
+    def __init__(self, card, rng, step=1):
+        self.cells, self.card = card.feasible_cells, card
+        self.at, self.step = int(rng.integers(len(self.cells))), step
+
+    def ask(self):
+        self.at = (self.at + self.step) % len(self.cells)
+        return self.card.space.configuration(int(self.cells[self.at]))
+
+    def tell(self, trial):
+        pass
+
+
+class Slow(Sweep):
+    def ask(self):
+        time.sleep(0.01)
+        return super().ask()
+
+
+class Fails(Sweep):
+    """Fails on seed-dependent grounds: in about half of the seeds."""
+
+    def tell(self, trial):
+        if self.at % 2 and trial.index == 3:
+            raise ValueError("something broke\\nin the agent")
+
+
+class Aborts(Sweep):
+    def ask(self):
+        raise SearchAborted("no server")
+
+
+class Exits(Sweep):
+    def ask(self):
+        raise SystemExit(3)
+
+
+class Idle(Sweep):
+    def ask(self):
+        raise SearchFinished("nothing to ask")
+
+
+class NoAgent:
+    pass
+'''
+
+
+def toy_task(name: str, samples: tuple[int, ...] = (1, 2, 4, 8), kind: str = "modelled") -> Task:
+    """Two stages of two models."""
+    models = (Model(name="small", parameters=3e9), Model(name="large", parameters=70e9))
+    return Task.model_validate(
+        {
+            "name": name,
+            "title": f"The table {name}",
+            "kind": kind,
+            "metric": "score",
+            "metrics": ("score", "recall"),
+            "default_budget": 1000,
+            "stages": tuple(
+                Stage(
+                    name=stage,
+                    models=models,
+                    prompt_tokens=128,
+                    generated_tokens=64,
+                    samples=samples,
+                )
+                for stage in ("retrieve", "answer")
+            ),
+        }
+    )
+
+
+def toy_table(name: str = "toy", seed: int = 0, *, outcomes: bool = False) -> LookupTable:
+    """A table of 64 cells with random scores, and outcomes of 40 examples if asked for."""
+    task = toy_task(name, kind=("modelled", "measured")[seed % 2])
+    rng = np.random.default_rng(seed)
+    n = Space(task).n_cells
+    results = {
+        split: {m: (rng.random((n, 40)) < rng.random((n, 1))).astype(float) for m in task.metrics}
+        for split in ("train", "test")
+    }
+    scores = {
+        split: {m: values.mean(axis=1) for m, values in by_metric.items()}
+        for split, by_metric in results.items()
+    }
+    return LookupTable.from_arrays(
+        task,
+        scores,
+        seconds={split: 600 + 3000 * rng.random(n) for split in results},
+        examples=40,
+        outcomes=results if outcomes else None,
+    )
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def program(*words: str | Path) -> list[str]:
+    """The command line of `agenttts` in this environment."""
+    return [sys.executable, "-c", "from harness.cli import main; main()", *map(str, words)]

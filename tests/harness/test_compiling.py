@@ -1,0 +1,65 @@
+"""First use says that it compiles, on standard error alone; later uses say nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness.helpers import Run
+
+WORDS = ("replay", "math", "--config", "solve=Qwen2.5-3B:2", "--json")
+
+
+def test_said_once_and_never_on_standard_output(
+    tmp_path: Path, agenttts: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    first, second = agenttts(*WORDS), agenttts(*WORDS)
+    assert first.returncode == second.returncode == 0
+    assert "compiling the kernels, once per machine" in first.stderr
+    assert second.stderr == ""
+    assert json.loads(first.stdout) == json.loads(second.stdout)
+
+
+def test_works_where_nothing_can_be_kept(agenttts: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/proc/no-such-folder")
+    done = agenttts(*WORDS)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["feasible"] is True
+
+
+def test_nothing_is_said_where_compiling_is_switched_off(
+    agenttts: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    done = agenttts(*WORDS)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_compiled_is_all_that_a_search_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After compiling, a search of a shipped table finds every signature that it calls."""
+    code = """
+from simulator import kernels
+from simulator.compiling import compile_kernels, compiled
+
+def signatures():
+    found = {k: list(v.signatures) for k, v in vars(kernels).items() if hasattr(v, "signatures")}
+    return {name: known for name, known in found.items() if known}
+
+assert compile_kernels(lambda line: None) and compiled()
+before = signatures()
+from harness import run_search
+from lookup_tables import load
+run_search(load("math"), "random", trials=30)
+assert before and signatures() == before, set(signatures()) ^ set(before)
+"""
+    monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

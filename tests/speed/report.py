@@ -1,0 +1,217 @@
+"""What `make speed` measured, as a table in Markdown.
+
+    python -m tests.speed.report .venv-speed/speed.json docs/speed.md
+
+Every row is a ratio of two figures of the same run; the best of the rounds is taken on both sides,
+because other programs only ever make a round slower.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "numpy", "numba", "polars", "pandas", "syne-tune", "optuna", "torch", "scikit-optimize",
+)  # fmt: skip
+
+
+HOW = """Written by `make speed`, which installs the peers into `.venv-speed`, times both sides in
+one run and takes the best round of each. Nothing here is asserted by a test. `SPEED_SEEDS=50 make
+speed` takes the regret of the `gp` rows over 50 seeds, which takes an hour. Rows that
+a run did not measure are left out."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """`ours` and `theirs` name benchmarks; `rate` shows items a second and not seconds an item."""
+
+    what: str
+    against: str
+    ours: str
+    theirs: str
+    goal: str
+    rate: bool = False
+
+
+ROWS = (
+    Row(
+        "`evaluate` of one configuration off the grid, `nearest`, with its trial",
+        "pandas: filter 3,150 rows, add distances, sort",
+        "test_evaluate_nearest", "test_evaluate_nearest_by_pandas", "500 times faster",
+    ),
+    Row(
+        "the same, `exact`",
+        "Syne Tune `BlackboxTabular` by configuration",
+        "test_evaluate_exact", "test_evaluate_exact_by_syne_tune", "80 times faster",
+    ),
+    Row(
+        "`evaluate_many`, 1e6 configurations, `nearest`, a budget that binds, one thread",
+        "a bare Numba gather of 1e6 cells",
+        "test_evaluate_many[int64-1]", "test_bare_gather", "a fifth of its rate", rate=True,
+    ),
+    Row(
+        "the same, on two threads", "the same gather on one thread",
+        "test_evaluate_many[int64-2]", "test_bare_gather", "a fifth of its rate", rate=True,
+    ),
+    Row(
+        "the same, 32-bit configurations, one thread", "the same gather",
+        "test_evaluate_many[int32-1]", "test_bare_gather", "a fifth of its rate", rate=True,
+    ),
+    Row(
+        "a whole search of 400 trials: records, simulated clock, 4 workers, `random`",
+        "Syne Tune's simulator backend with RandomSearch",
+        "test_search", "test_search_by_syne_tune", "50 times the trials", rate=True,
+    ),
+    Row(
+        "random search, 50 trials x 1e6 seeds, best-so-far curves, one thread",
+        "the same vectorised in NumPy",
+        "test_curves[1]", "test_curves_by_numpy", "twice the rate", rate=True,
+    ),
+    Row(
+        "the same, two threads", "the same in NumPy",
+        "test_curves[2]", "test_curves_by_numpy", "growing with threads", rate=True,
+    ),
+    Row(
+        "agent `gp`: mean of ask and tell", "Optuna's GPSampler",
+        "test_gp", "test_gp_by_optuna", "25 times faster",
+    ),
+    Row(
+        "agent `gp`: mean of ask and tell", "scikit-optimize",
+        "test_gp", "test_gp_by_scikit_optimize", "25 times faster",
+    ),
+    Row(
+        "loading a table of 8 million cells on two splits",
+        "Polars reading its Parquet",
+        "test_eight_million_cells_cached", "test_eight_million_cells_read_by_polars", "as fast",
+    ),
+)  # fmt: skip
+
+
+def per_item(benchmark: dict[str, Any]) -> float:
+    """Seconds an item, in the best round."""
+    best = float(benchmark["stats"]["min"])
+    return best / float(benchmark["extra_info"].get("items", 1))
+
+
+def shown(seconds: float, rate: bool) -> str:
+    if rate:
+        number, unit = 1 / seconds, "/s"
+        for size, prefix in ((1e6, "M"), (1e3, "k")):
+            if number >= size:
+                return f"{number / size:.3g} {prefix}{unit}"
+        return f"{number:.3g} {unit}"
+    for size, name in ((1.0, "s"), (1e-3, "ms")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {name}"
+    return f"{seconds / 1e-6:.3g} us"
+
+
+def ratio(ours: float, theirs: float) -> str:
+    times = theirs / ours
+    return f"{times:,.0f} x" if times >= 10 else f"{times:.2g} x"
+
+
+def table(benchmarks: dict[str, dict[str, Any]]) -> list[str]:
+    lines = [
+        "| what | against | here | there | ratio | goal |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in ROWS:
+        if row.ours not in benchmarks or row.theirs not in benchmarks:
+            continue
+        ours, theirs = per_item(benchmarks[row.ours]), per_item(benchmarks[row.theirs])
+        lines.append(
+            f"| {row.what} | {row.against} | {shown(ours, row.rate)} | {shown(theirs, row.rate)} "
+            f"| {ratio(ours, theirs)} | {row.goal} |"
+        )
+    return lines
+
+
+def regret(benchmarks: dict[str, dict[str, Any]]) -> list[str]:
+    lines = []
+    for name, label in (
+        ("test_gp", "`gp`"),
+        ("test_gp_by_optuna", "Optuna's GPSampler"),
+        ("test_gp_by_scikit_optimize", "scikit-optimize"),
+    ):
+        if name in benchmarks:
+            info = benchmarks[name]["extra_info"]
+            lines.append(
+                f"| {label} | {info['mean_regret']:.4f} | {info['standard_error']:.4f} "
+                f"| {info['seeds']} |"
+            )
+    if lines:
+        head = ["| agent | mean regret | standard error | seeds |", "| --- | --- | --- | --- |"]
+        lines = [
+            "",
+            "Regret (optimum less the best score) after the same trials:",
+            "",
+            *head,
+            *lines,
+        ]
+    return lines
+
+
+def memory(benchmarks: dict[str, dict[str, Any]]) -> list[str]:
+    lines = []
+    for name, label in (
+        ("test_eight_million_cells_cached", "8 million cells"),
+        ("test_outcomes_of_fifty_thousand_cells_cached", "50,000 cells with outcomes"),
+    ):
+        if name in benchmarks:
+            info = benchmarks[name]["extra_info"]
+            lines.append(
+                f"| {label} | {info['build_seconds']:.2g} s | {info['build_peak_mib']:,.0f} MiB "
+                f"| {info['mib_of_each_further_process']:.2g} MiB |"
+            )
+    if lines:
+        head = [
+            "| table | first load here | its peak memory | private to each further process |",
+            "| --- | --- | --- | --- |",
+        ]
+        lines = ["", "Tables on disk:", "", *head, *lines]
+    return lines
+
+
+def main(source: Path, target: Path) -> None:
+    data = json.loads(source.read_text(encoding="utf-8"))
+    benchmarks = {entry["name"]: entry for entry in data["benchmarks"]}
+    cpu = data["machine_info"].get("cpu", {}).get("brand_raw") or platform.processor()
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    machine = (
+        f"Machine: {cpu}, {os.cpu_count()} processors, Python {platform.python_version()}, "
+        f"{platform.system()}; {packages}. Measured {data['datetime'][:10]}, load average "
+        f"{os.getloadavg()[0]:.1f} at the end."
+    )
+    text = "\n".join(
+        [
+            "# Speed",
+            "",
+            HOW,
+            "",
+            machine,
+            "",
+            *table(benchmarks),
+            *regret(benchmarks),
+            *memory(benchmarks),
+            "",
+            "`make bench` ends by saying how its own time was split.",
+            "",
+        ]
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(target)
+    print(text)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
