@@ -88,7 +88,20 @@ VLLM_PACKAGES = $(shell .venv-vllm/bin/python -c 'import sysconfig; print(syscon
 test-vllm: .venv-vllm/stamp .models/SmolLM2-135M-Instruct .models/gemma-3-270m ## Test the real vLLM on a CPU with two small real models
 	AGENTTTS_WEIGHTS=.models .venv-vllm/bin/python -m pytest -q -m slow tests/collectors/test_vllm_real.py tests/agents/llm/test_live.py
 
+# The docs site has an environment of its own; its pages' programs run in the project's.
+.venv-docs/stamp: tests/docs/requirements.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --requirement tests/docs/requirements.txt
+	@touch $@
+
+.PHONY: docs
+docs: .venv/stamp .venv-docs/stamp ## Build the docs site into site/, check its links, run every fence of its pages
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	.venv-docs/bin/python tests/docs/built_site.py site
+	$(BIN)/python -m pytest -q -m "slow or not slow" tests/docs
+	@echo "open site/index.html, or with a search box: python3 -m http.server --directory site"
+
 .PHONY: clean
 clean: ## Remove environments, caches and builds; results/ stays
-	rm -rf .venv .venv-speed .venv-vllm .models .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks build dist
+	rm -rf .venv .venv-* .models .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
