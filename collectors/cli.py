@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +72,9 @@ def run(sweep: Path, out: Path, changes: tuple[str, ...], as_json: bool) -> None
     opened = _open_file(sweep, changes)
     entry = opened.file.engine
     store = Store.open(out, opened)
-    engine = make_engine(entry.kind, entry.settings)
     begin = time.perf_counter()
-    with _Bar() as bar:
+    with _engine_prints_to_stderr(), _Bar() as bar:
+        engine = make_engine(entry.kind, entry.settings)
         report = run_sweep(opened, store, engine, bar.tell)
     wall = time.perf_counter() - begin
     data = collected(opened, store)
@@ -278,6 +281,21 @@ def _show_totals(rows: list[tuple[str, Totals]], hours: str) -> None:
             f"{totals.seconds / 3600:,.2f}",
         )
     Console(highlight=False).print(listing)
+
+
+@contextmanager
+def _engine_prints_to_stderr() -> Iterator[None]:
+    """Standard output is the report's: what an engine, its libraries and its processes print there
+    goes to standard error instead."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _print_json(data: Any) -> None:

@@ -44,8 +44,10 @@ class Prompt:
     """One prompt, for chat models and for base models alike.
 
     A chat model gets `system` and a user message of `text` and `images`. A base model gets
-    `system`, `text` and `lead` as running text: `lead` is where the answer begins ("Answer:").
-    `images` are `data:` URLs. Generation ends at any of `stop`.
+    `system`, `shots`, `text` and `lead` as running text: `lead` is where the answer begins
+    ("Answer:"), and `shots` are worked examples, each a text and its answer, without which a model
+    that was never tuned to follow instructions does not know the form. `images` are `data:` URLs.
+    Generation ends at any of `stop`.
     """
 
     text: str
@@ -53,11 +55,15 @@ class Prompt:
     lead: str = ""
     images: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
+    shots: tuple[tuple[str, str], ...] = ()
 
     def plain(self) -> str:
         """The prompt as running text."""
-        head = f"{self.system}\n\n" if self.system else ""
-        return f"{head}{self.text}\n{self.lead}" if self.lead else f"{head}{self.text}"
+        worked = [f"{self._led(text)} {answer}" for text, answer in self.shots]
+        return "\n\n".join([*([self.system] if self.system else []), *worked, self._led(self.text)])
+
+    def _led(self, text: str) -> str:
+        return f"{text}\n{self.lead}" if self.lead else text
 
     def messages(self) -> list[dict[str, Any]]:
         """The prompt as chat messages in the OpenAI form."""

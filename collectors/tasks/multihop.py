@@ -7,7 +7,7 @@ candidate passages), `ctxs_gt` (the gold ones) and `answers`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,7 @@ def _task(
         metric="exact_match",
         stages=(RETRIEVE, ANSWER),
         examples=choose(data, rows, make, seed, identify),
+        version=2,
         source=str(data.dataset or default.dataset) if data.path is None else "a local file",
         facts={
             "retrieval_f1": "F1 of the set of chosen passages with the gold ones",
@@ -116,15 +117,60 @@ def example_fields(row: Row, limit: int | None, rng: np.random.Generator) -> dic
     }
 
 
+def _choose_text(passages: Sequence[str], question: str) -> str:
+    return (
+        f"Passages:\n{numbered(passages)}\n\nQuestion: {question}\n\n"
+        "Which passages together hold what is needed to answer? Give only their numbers, "
+        "separated by commas, and nothing else."
+    )
+
+
+def _answer_text(passages: Sequence[str], question: str) -> str:
+    known = "\n".join(f"- {passage}" for passage in passages) or "- (none)"
+    return (
+        f"What is known:\n{known}\n\nQuestion: {question}\n\n"
+        "Answer with a name, a date or a short phrase only, on one line."
+    )
+
+
+# Made up for base models; no example of a data set.
+_SHOTS = (
+    (
+        (
+            "Lake Orun: Lake Orun lies in the north of Vallia.",
+            "The Tin Drummer: The Tin Drummer is a film directed by Ada Brecht.",
+            "Ada Brecht: Ada Brecht was born in Harstad in 1931.",
+            "Harstad Fair: The fair is held in June.",
+        ),
+        "Where was the director of The Tin Drummer born?",
+        (2, 3),
+        "Harstad",
+    ),
+    (
+        (
+            "Peter Lund: Peter Lund (born 4 May 1902) was a painter.",
+            "Lund Bridge: The bridge was opened in 1960.",
+            "River Esk: The Esk is 40 km long.",
+            "Karl Moe: Karl Moe (born 9 March 1911) was a sculptor.",
+        ),
+        "Who was born first, Peter Lund or Karl Moe?",
+        (1, 4),
+        "Peter Lund",
+    ),
+)
+
+
 def _retrieve_prompt(context: Context) -> Prompt:
     fields = context.example.fields
     return Prompt(
         system="You choose the passages that are needed to answer a question.",
-        text=f"Passages:\n{numbered(fields['passages'])}\n\nQuestion: {fields['question']}\n\n"
-        "Which passages together hold what is needed to answer? Give only their numbers, "
-        "separated by commas, and nothing else.",
+        text=_choose_text(fields["passages"], fields["question"]),
         lead="Passages needed:",
         stop=("\n",),
+        shots=tuple(
+            (_choose_text(passages, question), ", ".join(map(str, needed)))
+            for passages, question, needed, _ in _SHOTS
+        ),
     )
 
 
@@ -147,13 +193,15 @@ def _score_retrieval(context: Context, result: str) -> dict[str, float]:
 def _answer_prompt(context: Context) -> Prompt:
     fields = context.example.fields
     chosen = [fields["passages"][number - 1] for number in _read_numbers(context.upstream)]
-    known = "\n".join(f"- {passage}" for passage in chosen) or "- (none)"
     return Prompt(
         system="You answer questions in a few words.",
-        text=f"What is known:\n{known}\n\nQuestion: {fields['question']}\n\n"
-        "Answer with a name, a date or a short phrase only, on one line.",
+        text=_answer_text(chosen, fields["question"]),
         lead="Answer:",
         stop=("\n",),
+        shots=tuple(
+            (_answer_text([passages[number - 1] for number in needed], question), answer)
+            for passages, question, needed, answer in _SHOTS
+        ),
     )
 
 

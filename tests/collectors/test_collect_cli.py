@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from collectors.cli import collect
 from simulator import LookupTable
 from simulator.errors import AgentTTSError
 
+ROOT = Path(__file__).parents[2]
+PROGRAM = [sys.executable, "-c", "from harness.cli import main; main()"]
 SWEEP = """
 task = "synthetic"
 seed = 2
@@ -93,6 +97,24 @@ def test_plan_run_status_merge(folder: Path) -> None:
     again = call("run", "sweep.toml", "--out", "out").stdout
     assert "Complete: 0 requests now, 16 in all" in again
     assert "Saving, measured:" in again
+
+
+def test_what_an_engine_prints_stays_out_of_the_report(folder: Path) -> None:
+    noisy = "import os, subprocess\n" + SCRIPT.replace(
+        "    if broken",
+        "    print('chatter')\n    os.write(1, b'chatter\\n')\n"
+        "    subprocess.run(['echo', 'chatter'], check=True)\n    if broken",
+    )
+    (folder / "cli_script.py").write_text(noisy)
+    done = subprocess.run(
+        [*PROGRAM, "collect", "run", "sweep.toml", "--out", "out", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert json.loads(done.stdout)["complete"]
+    assert done.stderr.count("chatter") >= 3
 
 
 @pytest.mark.usefixtures("folder")

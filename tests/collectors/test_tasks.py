@@ -153,7 +153,8 @@ def test_a_task_renders_prompts_and_survives_nonsense(
             context = Context(example, upstream)
             prompt = stage.prompt(context)
             assert prompt.text
-            assert prompt.plain()
+            assert prompt.plain().endswith(prompt.lead)
+            assert all(shot in prompt.plain() for pair in prompt.shots for shot in pair)
             assert prompt.messages()[-1]["role"] == "user"
             results = []
             for fuser in stage.fusers.values():

@@ -104,7 +104,7 @@ def call(*words: str) -> Any:
         [*PROGRAM, *words, "--json"], capture_output=True, text=True, timeout=1800, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout[done.stdout.index("{") :])
+    return json.loads(done.stdout)
 
 
 def test_offline_killed_half_way_resumed_and_merged(rows_file: Path) -> None:
