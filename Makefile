@@ -96,7 +96,7 @@ test-vllm: .venv-vllm/stamp .models/SmolLM2-135M-Instruct .models/gemma-3-270m #
 
 .PHONY: docs
 docs: .venv/stamp .venv-docs/stamp ## Build the docs site into site/, check its links, run every fence of its pages
-	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 PATH="$(CURDIR)/.venv-docs/bin:$$PATH" mkdocs build --strict
 	.venv-docs/bin/python tests/docs/built_site.py site
 	$(BIN)/python -m pytest -q -m "slow or not slow" tests/docs
 	@echo "open site/index.html, or with a search box: python3 -m http.server --directory site"

@@ -45,6 +45,7 @@ class Page(HTMLParser):
         self.loads: list[str] = []
         self.links: list[str] = []
         self.anchors: set[str] = set()
+        self.quotation, self.deepest_quotation = 0, 0
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -53,10 +54,17 @@ class Page(HTMLParser):
         if tag == "link" and set(given.get("rel", "").split()) & NOT_FETCHED:
             return
         self.loads += [given[name] for name in LOADED.get(tag, ()) if name in given]
+        if tag == "blockquote":
+            self.quotation += 1
+            self.deepest_quotation = max(self.deepest_quotation, self.quotation)
         if tag == "a" and "href" in given:
             self.links.append(given["href"])
         if "style" in given:
             self.loads += ["".join(found) for found in _IN_STYLE.findall(given["style"])]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "blockquote":
+            self.quotation -= 1
 
 
 def outside(target: str) -> bool:
@@ -73,6 +81,8 @@ def problems(site: Path) -> list[str]:
     for path, page in pages.items():
         where = path.relative_to(site)
         found += [f"{where}: loads {target}" for target in page.loads if outside(target)]
+        if page.deepest_quotation > 1:
+            found.append(f"{where}: a quotation in a quotation, as of a doctest without a fence")
         if where.name != "404.html":
             found += [f"{where}: {line}" for line in _dead(path, page, pages, site)]
     for style in sorted(site.rglob("*.css")):
