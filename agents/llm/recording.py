@@ -27,6 +27,9 @@ from simulator.errors import UsageError
 
 VERSION = 1
 
+SHIPPED = Path(__file__).parent / "recordings"
+"""Recordings that come with the project: a folder for each model."""
+
 
 class RecordingError(UsageError):
     """A recording that cannot be read, or that does not hold the call that is made."""
@@ -91,9 +94,12 @@ class Recording:
     def load(cls, path: str | Path) -> Recording:
         """Read a recording; a last line cut off by a kill is left out.
 
-        Raises `RecordingError` naming file and line for anything else that is damaged.
+        `path` may be the name of a folder in `SHIPPED`, where nothing else has that name. Raises
+        `RecordingError` naming file and line for anything else that is damaged.
         """
         path = Path(path)
+        if path.name == str(path) and not path.exists() and (SHIPPED / path).is_dir():
+            path = SHIPPED / path
         if path.is_dir():
             files = sorted(path.glob("*.jsonl"))
             if not files:

@@ -72,7 +72,10 @@ def bench(
     as_json: bool,
     **overrides: Any,
 ) -> None:
-    """Run SUITE (a TOML file; by default all agents and tables) and print the leaderboard.
+    """Run SUITE and print the leaderboard.
+
+    SUITE is a TOML file, or one that ships: `default` (every agent that needs no language model on
+    every table) or `recorded` (agents that think with one, replayed).
 
     What DIR already holds is not run again: an interrupted bench goes on where it was, and changed
     settings or code run anew. The results are those of the suite as given; finished cells of other

@@ -10,12 +10,9 @@ import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -139,38 +136,9 @@ def test_offline_killed_half_way_resumed_and_merged(rows_file: Path) -> None:
     assert made["planned"]["tokens"] < made["naive"]["tokens"]
 
 
-@pytest.fixture
-def server() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = ["-m", "vllm.entrypoints.openai.api_server", "--model", str(WEIGHTS / CHAT)]
-    words += ["--served-model-name", CHAT, "--host", "127.0.0.1", "--port", str(port)]
-    words += ["--dtype", "float32", "--max-model-len", "768", "--max-num-batched-tokens", "4096"]
-    words += ["--enforce-eager", "--generation-config", "vllm", "--no-enable-chunked-prefill"]
-    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1"}
-    with subprocess.Popen(
-        [sys.executable, *words], env=environment, start_new_session=True
-    ) as process:
-        try:
-            deadline = time.monotonic() + 600
-            while True:
-                assert process.poll() is None, "the server did not start"
-                assert time.monotonic() < deadline
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
-                    break
-                except OSError:
-                    time.sleep(1)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(timeout=60)
-
-
-def test_as_a_server(rows_file: Path, server: str) -> None:
+def test_as_a_server(rows_file: Path, vllm_server: str) -> None:
     folder = rows_file.parent
-    engine = f'[engine]\nkind = "openai"\nbase_url = "{server}"\nconcurrency = 4\n'
+    engine = f'[engine]\nkind = "openai"\nbase_url = "{vllm_server}"\nconcurrency = 4\n'
     sweep = str(write_sweep(folder, engine, [CHAT]))
     ran = call("run", sweep, "--out", str(folder / "out"))
     assert ran["complete"]
