@@ -29,7 +29,8 @@ from simulator.cost import COST_MODELS
 from simulator.errors import UnknownName, UsageError
 from simulator.simulator import Duplicates, Match, Noise
 
-DEFAULT_SUITE = Path(__file__).parent / "suites" / "default.toml"
+SUITES = Path(__file__).parent / "suites"
+DEFAULT_SUITE = SUITES / "default.toml"
 
 Scalar = bool | int | float | str
 Seed = Annotated[int, Field(ge=0)]
@@ -131,13 +132,20 @@ def make_suite(data: Mapping[str, Any], source: str = "the suite") -> Suite:
 
 
 def load_suite(path: Path | None, **overrides: Any) -> Suite:
-    """Read a suite (default: the one that ships); overrides that are None are left out."""
+    """Read a suite: a file, or one that ships by its name (by default `default`); overrides that
+    are None are left out."""
     source = DEFAULT_SUITE if path is None else path
+    shipped = SUITES / f"{source}.toml"
+    if source.name == str(source) and not source.exists() and shipped.is_file():
+        source = shipped
     try:
         data = tomllib.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"{source}: no such suite") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        names = ", ".join(sorted(file.stem for file in SUITES.glob("*.toml")))
+        raise UsageError(
+            f"{source}: no such suite; name a TOML file, or one that ships: {names}"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{source}: {error}") from None
     given = {key: value for key, value in overrides.items() if value is not None}
     if not given:
@@ -155,6 +163,6 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
             raise UsageError(f"setting {text!r} is not NAME=VALUE")
         try:
             settings[name.strip()] = tomllib.loads(f"x = {value}")["x"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             settings[name.strip()] = value
     return settings
