@@ -33,8 +33,9 @@ change_option = click.option(
 def collect() -> None:
     """Measure a lookup table: sample every configuration of a pipeline on an engine.
 
-    A sweep is one TOML file. Whatever was drawn stays: a sweep that stops, for whatever reason,
-    goes on where it stopped when `run` is called again.
+    A sweep is one TOML file, or the name of one that ships, such as paper/2wiki. Whatever was drawn
+    stays: a sweep that stops, for whatever reason, goes on where it stopped when `run` is called
+    again.
     """
     here = str(Path.cwd())
     if here not in sys.path:

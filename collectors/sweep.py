@@ -27,6 +27,9 @@ from simulator.task import Identifier, Name
 SEEDS = 2**31
 """Seeds that every engine accepts lie under this."""
 
+SWEEPS = Path(__file__).parent / "sweeps"
+"""Sweep files that ship; `paper/2wiki` names one of them."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -150,16 +153,21 @@ class SweepFile(_Part):
     def read(cls, path: str | Path, changes: Sequence[str] = ()) -> SweepFile:
         """Read a sweep file; one line (`SweepError`) says what is wrong and where.
 
-        A relative `data.path` is taken from the file's folder. `changes` are texts `key=value`, the
+        `path` may be the name of a file in `SWEEPS` without its ending. A relative `data.path` is
+        taken from the file's folder. `changes` are texts `key=value`, the
         key dotted (`engine.weights=weights`), the value as in TOML or plain text; paths among them
         are taken from the current folder.
         """
         path = Path(path)
+        shipped = {str(file.relative_to(SWEEPS))[:-5]: file for file in SWEEPS.rglob("*.toml")}
+        if not path.exists():
+            path = shipped.get(str(path), path)
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise SweepError(f"{path}: no such file") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            names = ", ".join(sorted(shipped))
+            raise SweepError(f"{path}: no such file, nor one that ships: {names}") from None
+        except (OSError, ValueError, RecursionError) as error:
             raise SweepError(f"{path}: {error}") from None
         given = data.get("data")
         if isinstance(given, dict) and isinstance(given.get("path"), str):
@@ -187,7 +195,7 @@ def _apply(data: dict[str, Any], change: str) -> None:
         raise SweepError(f"{change!r} is not key=value, such as data.path=questions.json")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text
     part: Any = data
     for name in parts:
