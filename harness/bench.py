@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.cells import Cell, read_cell
 from harness.files import clear_temporaries, locked, make_writable
+from harness.imported import with_imports
 from harness.plan import Plan, Tables, make_plan
 from harness.suite import Suite, load_suite
 from harness.work import Chunk, Outcome, keep, run_chunk
@@ -115,6 +116,7 @@ def run_bench(
         make_writable(part)
     with locked(folder):
         clear_temporaries(folder, folder / "cells", folder / "failed")
+        plan = with_imports(plan, folder)
         missing = [cell for cell in plan.cells if read_cell(folder / "cells", cell) is None]
         resumed = len(plan.cells) - len(missing)
         failed = _run(plan, missing, folder, jobs or os.cpu_count() or 1, backend, on_progress)

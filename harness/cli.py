@@ -23,6 +23,9 @@ COMMANDS: Mapping[str, Lazy] = {
     "bench": Lazy("harness.commands.bench:bench", "Many agents, tables and seeds; resumes."),
     "report": Lazy("harness.commands.report:report", "Leaderboard and page of a finished bench."),
     "compare": Lazy("harness.commands.compare:compare", "What changed between two benches."),
+    "import-trials": Lazy(
+        "harness.commands.import_trials:import_trials", "Another search's runs, beside a bench's."
+    ),
     "collect": Lazy("collectors.cli:collect", "Measure a table on an engine.", optional=True),
 }
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cells import TRIAL_COLUMNS, read_cell
+from harness.cells import TRIAL_COLUMNS, Cell, read_cell
 from harness.code_version import versions
 from harness.files import write_atomically, write_text
 from harness.plan import Plan
@@ -37,7 +37,7 @@ def write_results(
     about = {
         "command": command,
         "suite": plan.suite.model_dump(mode="json"),
-        "agents": _agents(plan),
+        "agents": agents_of(plan.cells),
         "tables": [
             {
                 "name": at.table.name,
@@ -66,9 +66,10 @@ def write_results(
     return agent_seconds, lookup_seconds
 
 
-def _agents(plan: Plan) -> list[dict[str, Any]]:
+def agents_of(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """The cells' agents as `bench.json` lists them."""
     found = {}
-    for cell in plan.cells:
+    for cell in cells:
         found[cell.label] = {
             "label": cell.label,
             "name": cell.agent,

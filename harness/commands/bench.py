@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,7 +86,7 @@ def bench(
     from harness.bench import prepare, run_bench
 
     common.find_own_modules()
-    command = _command()
+    command = common.command_line("bench")
     if not quiet:
         common.announce_compiling()
     else:
@@ -111,12 +110,6 @@ def bench(
     _print(result, quiet=quiet, as_json=as_json)
     if result.failed:
         click.get_current_context().exit(1)
-
-
-def _command() -> str:
-    """The command line as it was given, to be pasted into a shell."""
-    words = click.get_current_context().obj or ("bench",)
-    return " ".join(["agenttts", *map(shlex.quote, words)])
 
 
 def _print(result: BenchResult, *, quiet: bool, as_json: bool) -> None:

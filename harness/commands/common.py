@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +107,12 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False)
+
+
+def command_line(default: str) -> str:
+    """The command line as it was given, to be pasted into a shell."""
+    words = click.get_current_context().obj or (default,)
+    return " ".join(["agenttts", *map(shlex.quote, words)])
 
 
 def announce_compiling() -> None:

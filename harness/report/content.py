@@ -196,6 +196,7 @@ def _agents(
     usage: Mapping[str, dict[str, Any]],
 ) -> list[dict[str, Any]]:
     from agents.registry import available
+    from harness import imported
 
     registered = available()
     known = {entry["label"]: entry for entry in about.get("agents", ())}
@@ -203,12 +204,14 @@ def _agents(
     made = []
     for label in agents:
         entry = known.get(label, {"name": label, "settings": {}, "code": ""})
-        info = registered.get(entry["name"])
+        info, foreign = registered.get(entry["name"]), entry["name"] == imported.NAME
+        about_it = imported.described(entry["settings"]) if foreign else ""
         made.append({
             "label": label, "name": entry["name"], "settings": entry["settings"],
-            "code": entry.get("code", ""), "summary": info.summary if info else "",
+            "code": entry.get("code", ""), "summary": info.summary if info else about_it,
             "llm": bool(info and info.llm),
-            "command": _command(entry, problems, sources, about.get("suite", {})),
+            "command": "" if foreign
+            else _command(entry, problems, sources, about.get("suite", {})),
             **usage[label],
         })  # fmt: skip
     return made
