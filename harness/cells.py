@@ -20,6 +20,7 @@ import numpy as np
 from harness.files import write_text
 from harness.search import SearchResult
 from simulator import Configuration, LookupTable, Trial
+from simulator.scrub import held_secrets, hidden
 
 FORMAT = 1
 """Version of a cell's file; another version is another cell."""
@@ -138,6 +139,9 @@ def cell_text(cell: Cell, result: SearchResult) -> str:
         "configurations": list(names),
         "trials": trials,
     }
+    secrets = held_secrets()
+    if secrets:  # reasons are an agent's own words
+        data["trials"], data["run"] = hidden(trials, secrets), hidden(run, secrets)
     return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

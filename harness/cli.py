@@ -60,9 +60,15 @@ class Program(LazyGroup):
         except click.Abort:
             _stop("interrupted", 130)
         except Exception as error:
+            from simulator.scrub import held_secrets, scrub
+
             if "--debug" in words or os.environ.get("AGENTTTS_DEBUG"):
-                raise
-            _stop(*_explain(error))
+                from traceback import format_exc
+
+                click.echo(scrub(format_exc(), held_secrets()), err=True, nl=False)
+                sys.exit(1)
+            line, status = _explain(error)
+            _stop(scrub(line, held_secrets()), status)
         sys.exit(status if isinstance(status, int) else 0)
 
 

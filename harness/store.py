@@ -14,6 +14,7 @@ from harness.code_version import versions
 from harness.files import write_atomically, write_text
 from harness.plan import Plan
 from harness.summary import summarise
+from simulator.scrub import held_secrets, hidden, scrub
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,7 +36,7 @@ def write_results(
     agent_seconds = float(runs["agent_seconds"].sum())
     lookup_seconds = float(runs["lookup_seconds"].sum())
     about = {
-        "command": command,
+        "command": scrub(command),
         "suite": plan.suite.model_dump(mode="json"),
         "agents": agents_of(plan.cells),
         "tables": [
@@ -62,6 +63,7 @@ def write_results(
         "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "versions": versions(frozenset({"simulator", "numpy", "numba", "polars", "scipy"})),
     }
+    about = hidden(about, held_secrets())
     write_text(folder / "bench.json", json.dumps(about, indent=1, ensure_ascii=False))
     return agent_seconds, lookup_seconds
 

@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ from harness.files import write_text
 from harness.search import Problem, SearchResult, search_problem
 from simulator import LookupTable
 from simulator.errors import RunError
+from simulator.scrub import held_secrets, scrub
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,10 @@ def _run_cell(
         result = _search(chunk, cell) if known is None else replace(known, seed=cell.seed)
         return Outcome(cell, cell_text(cell, result)), result
     except (Exception, SystemExit) as error:
-        detail = " ".join(str(error).split()) or "no message"
+        detail = scrub(" ".join(str(error).split()), held_secrets()) or "no message"
         line = f"{cell.label} on {cell.table}, seed {cell.seed}: {type(error).__name__}: {detail}"
-        return Outcome(cell, f"{line}\n\n{traceback.format_exc()}", failed=True, line=line), None
+        text = f"{line}\n\n{scrub(traceback.format_exc(), held_secrets())}"
+        return Outcome(cell, text, failed=True, line=line), None
 
 
 def _same_for_all_seeds(cell: Cell) -> bool:
@@ -119,10 +121,7 @@ def _same_for_all_seeds(cell: Cell) -> bool:
 
 
 def _search(chunk: Chunk, cell: Cell) -> SearchResult:
-    if isinstance(chunk.source, str):
-        problem = _problem(chunk.source, cell.table_hash, *_terms(cell))
-    else:
-        problem = _make(chunk.source, *_terms(cell))
+    problem = _problem(_Source(cell.table_hash, chunk.source), *_terms(cell))
     result = search_problem(problem, cell.agent, seed=cell.seed, settings=chunk.settings)
     if result.aborted:
         raise RunError(f"the agent gave up: {result.finished_early}")
@@ -135,17 +134,22 @@ def _terms(cell: Cell) -> tuple[float, int, int, str, str, str, str]:
     )  # fmt: skip
 
 
-@lru_cache(maxsize=2)
-def _load(source: str, table_hash: str) -> LookupTable:
-    return LookupTable.load(source)
+@dataclass(frozen=True)
+class _Source:
+    """A table's folder or the table itself; two of one content hash are the same."""
+
+    table_hash: str
+    where: str | LookupTable = field(compare=False)
 
 
 @lru_cache(maxsize=2)
-def _problem(source: str, table_hash: str, *terms: Any) -> Problem:
-    return _make(_load(source, table_hash), *terms)
+def _table(source: _Source) -> LookupTable:
+    return LookupTable.load(source.where) if isinstance(source.where, str) else source.where
 
 
-def _make(table: LookupTable, *terms: Any) -> Problem:
+@lru_cache(maxsize=2)
+def _problem(source: _Source, *terms: Any) -> Problem:
+    table = _table(source)
     budget, trials, workers, cost, match, noise, duplicates = terms
     return Problem.of(
         table, budget=budget, trials=trials, workers=workers, cost=cost, match=match, noise=noise,

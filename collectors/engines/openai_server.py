@@ -15,6 +15,7 @@ from collectors.engines.base import Batch, Chunk, Draw, Reply, Request
 from collectors.errors import EngineError
 from collectors.sweep import ModelEntry
 from simulator.errors import MissingExtra
+from simulator.scrub import held_secrets, hidden, scrub, without
 
 
 class OpenAIEngine:
@@ -56,10 +57,12 @@ class OpenAIEngine:
             import openai
         except ModuleNotFoundError:
             raise MissingExtra("openai", "collect", "the engine 'openai'") from None
-        self._settings = settings
+        self._settings, self._address = settings, scrub(settings.base_url)
+        key = os.environ.get(settings.api_key_env) or ""
+        self._secrets = (*held_secrets(), key)
         self._client = openai.OpenAI(
             base_url=settings.base_url,
-            api_key=os.environ.get(settings.api_key_env) or "none",
+            api_key=key or "none",
             timeout=settings.timeout,
             max_retries=0,
         )
@@ -70,7 +73,7 @@ class OpenAIEngine:
             "engine": "openai-compatible server",
             "version": self._server_version(),
             "hardware": self._settings.hardware,
-            "settings": kept,
+            "settings": hidden(kept, self._secrets),
         }
 
     def _server_version(self) -> str:
@@ -92,10 +95,10 @@ class OpenAIEngine:
         except openai.NotFoundError:
             return
         except openai.APIError as error:
-            raise EngineError(f"{self._settings.base_url}: {_why(error)}") from None
+            raise EngineError(f"{self._address}: {self._why(error)}") from None
         if served and model.source not in served:
             raise EngineError(
-                f"{self._settings.base_url} does not serve {model.source!r}; it serves "
+                f"{self._address} does not serve {model.source!r}; it serves "
                 + ", ".join(served[:5])
             )
 
@@ -148,9 +151,9 @@ class OpenAIEngine:
             openai.AuthenticationError,
             openai.PermissionDeniedError,
         ) as e:
-            raise EngineError(f"{self._settings.base_url}: {_why(e)}") from None
+            raise EngineError(f"{self._address}: {self._why(e)}") from None
         except (*passing, openai.APIError) as error:
-            return Reply(error=_why(error))
+            return Reply(error=self._why(error))
 
     def _once(self, model: ModelEntry, request: Request, n: int, seed: int) -> Reply:
         sampling = request.sampling
@@ -202,8 +205,14 @@ class OpenAIEngine:
                 raise _BadAnswerError("an empty text without a token came back")
             finish = choice.finish_reason or ""
             effective = seed + k if self._settings.send_seed else -1
-            draws.append(Draw(text or "", tokens, finish, effective))
+            draws.append(Draw(without(text or "", self._secrets), tokens, finish, effective))
         return Reply(tuple(draws), int(usage.prompt_tokens))
+
+    def _why(self, error: BaseException) -> str:
+        """One line for a failed request: what the server said, without keys, shortened."""
+        text = " ".join(scrub(str(error), self._secrets).split())[:200]
+        what = _WHAT.get(type(error).__name__, "")
+        return f"{what} ({text})" if what else text or type(error).__name__
 
     def close(self) -> None:
         pass
@@ -225,15 +234,11 @@ def _tokens(choice: Any) -> int | None:
     return None
 
 
-def _why(error: BaseException) -> str:
-    """One line for a failed request: what the server said, shortened."""
-    text = " ".join(str(error).split())[:200]
-    name = {
-        "APITimeoutError": "the server did not answer in time",
-        "APIConnectionError": "the server cannot be reached",
-        "InternalServerError": "the server failed",
-        "RateLimitError": "the server refused for its rate limit",
-        "NotFoundError": "the server does not know the model or path",
-        "AuthenticationError": "the server refused the key",
-    }.get(type(error).__name__, "")
-    return f"{name} ({text})" if name else text or type(error).__name__
+_WHAT = {
+    "APITimeoutError": "the server did not answer in time",
+    "APIConnectionError": "the server cannot be reached",
+    "InternalServerError": "the server failed",
+    "RateLimitError": "the server refused for its rate limit",
+    "NotFoundError": "the server does not know the model or path",
+    "AuthenticationError": "the server refused the key",
+}

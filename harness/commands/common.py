@@ -62,7 +62,10 @@ def find_own_modules() -> None:
 
 def print_json(data: Any) -> None:
     """Print JSON with two spaces; numbers that JSON lacks become null."""
-    click.echo(json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False))
+    from simulator.scrub import held_secrets, hidden
+
+    shown = hidden(plain(data), held_secrets())
+    click.echo(json.dumps(shown, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def plain(data: Any) -> Any:

@@ -195,6 +195,7 @@ def _print(result: SearchResult, cost: str) -> None:
     from rich.table import Table
 
     from harness.search import better
+    from simulator.scrub import held_secrets, without
 
     screen = common.console()
     screen.print(
@@ -229,7 +230,8 @@ def _print(result: SearchResult, cost: str) -> None:
             f"{use.get('tokens_out', 0):.0f} of replies{dollars}"
         )
     if result.finished_early:
-        screen.print(f"ended early: {escape(result.finished_early)}")
+        why = without(result.finished_early, held_secrets())
+        screen.print(f"ended early: {escape(why)}")
     if best is None:
         screen.print("no trial was feasible")
         return

@@ -243,6 +243,30 @@ def test_describe_holds_no_key_and_no_address(
     assert "127.0.0.1" not in json.dumps(about)
 
 
+def test_a_key_that_the_server_echoes_is_not_kept(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "oddly-named-0123456789"
+    monkeypatch.setenv("MY_SERVER", key)
+
+    server.behave = lambda asked: (401, {"error": {"message": "x" * 190 + f" wrong: {key}"}})
+    engine = engine_of(server, api_key_env="MY_SERVER", extra_body={"user": key})
+    with pytest.raises(EngineError) as caught:
+        ask(engine)
+    assert key[:6] not in str(caught.value)
+    assert "refused the key" in str(caught.value)
+
+    server.behave = lambda asked: (500, {"error": {"message": f"Bearer {key}"}})
+    reply = ask(engine)
+    assert "[key]" in reply.error
+    assert key not in reply.error
+
+    server.behave = lambda asked: (200, choices(asked, [f"your key is {key}"] * asked["n"]))
+    reply = ask(engine)
+    assert reply.draws[0].text == "your key is [key]"
+    assert key not in json.dumps(engine.describe())
+
+
 def town(asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     prompt = asked["messages"][-1]["content"]
     texts = [f"{(asked['seed'] + k) % 6 + 1}" for k in range(asked["n"])]
