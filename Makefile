@@ -101,6 +101,15 @@ docs: .venv/stamp .venv-docs/stamp ## Build the docs site into site/, check its 
 	$(BIN)/python -m pytest -q -m "slow or not slow" tests/docs
 	@echo "open site/index.html, or with a search box: python3 -m http.server --directory site"
 
+.venv-release/stamp: tests/release/requirements.txt
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/python -m pip install --quiet --requirement tests/release/requirements.txt
+	@touch $@
+
+.PHONY: release-check
+release-check: .venv-release/stamp ## Build sdist and wheel, and try the wheel in an empty environment
+	.venv-release/bin/python tools/release_check.py
+
 .PHONY: clean
 clean: ## Remove environments, caches and builds; results/ stays
 	rm -rf .venv .venv-* .models .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks build dist site
