@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 from simulator.errors import InvalidConfiguration
 
-_CHOICE = re.compile(
-    r"^\s*(?P<stage>[^=,]+?)\s*=\s*(?P<model>[^=,]+?)\s*:\s*(?P<samples>[^:=,]*?)\s*$"
-)
+_SHOWN = 200
+"""Characters of a text that an error repeats."""
 
 
 class Choice(NamedTuple):
@@ -39,24 +38,29 @@ class Configuration:
         """Read `stage=MODEL:SAMPLES,...`; a model's name may itself hold colons."""
         choices = []
         for part in text.split(","):
-            match = _CHOICE.match(part)
-            if match is None:
+            stage, equals, rest = (piece.strip() for piece in part.partition("="))
+            model, colon, samples = (piece.strip() for piece in rest.rpartition(":"))
+            if not (stage and equals and model and colon) or "=" in rest:
                 raise InvalidConfiguration(
-                    f"configuration {text!r}: {part.strip()!r} is not stage=MODEL:SAMPLES"
+                    f"configuration {_short(text)}: {_short(part.strip())} is not "
+                    "stage=MODEL:SAMPLES"
                 )
-            stage, model, samples = match["stage"], match["model"], match["samples"]
             if not re.fullmatch(r"[+-]?[0-9]{1,9}", samples, re.ASCII):
                 raise InvalidConfiguration(
-                    f"configuration {text!r}: samples of stage {stage!r} must be a whole number "
-                    f"from 1, not {samples!r}"
+                    f"configuration {_short(text)}: samples of stage {_short(stage)} must be a "
+                    f"whole number from 1, not {_short(samples)}"
                 )
             if int(samples) < 1:
                 raise InvalidConfiguration(
-                    f"configuration {text!r}: samples of stage {stage!r} must be at least 1, "
-                    f"not {samples}"
+                    f"configuration {_short(text)}: samples of stage {_short(stage)} must be at "
+                    f"least 1, not {samples}"
                 )
             choices.append(Choice(stage, model, int(samples)))
         return cls(tuple(choices))
 
     def __str__(self) -> str:
         return ",".join(f"{c.stage}={c.model}:{c.samples}" for c in self.choices)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")

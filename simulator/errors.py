@@ -20,10 +20,27 @@ import difflib
 from collections.abc import Iterable
 
 
+def printable(text: str) -> str:
+    """A text on one line that any terminal and any encoding can take; all else is escaped.
+
+    >>> printable("a\\nb \\x1b[31m")
+    'a b \\\\x1b[31m'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in text)
+
+
 class AgentTTSError(Exception):
-    """Base of all errors of this project; `exit_status` is the command line's."""
+    """Base of all errors of this project; `exit_status` is the command line's.
+
+    Its text is one printable line, whatever names of files, columns or models it repeats.
+    """
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UsageError(AgentTTSError):

@@ -111,7 +111,7 @@ def find_key(folder: Path, seen: Signature) -> str | None:
                 and newest + RACY_NS < data["written"]
             ):
                 return str(data["key"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             continue
     return None
 
@@ -143,7 +143,8 @@ def read_entry(key: str) -> dict[str, SplitTable] | None:
             return _unpack(header, entry)
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, KeyError, TypeError):
+        except Exception:
+            # A damaged header of an array raises what it likes: `tokenize.TokenError` is one.
             _discard(entry)
     return None
 

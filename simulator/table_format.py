@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import TableError
+from simulator.errors import TableError, printable
 from simulator.task import Task
 
 FORMAT = 1
@@ -53,13 +53,13 @@ class Problem:
 
     def __str__(self) -> str:
         if not self.file:
-            return self.message
+            return printable(self.message)
         where = [self.file]
         if self.row is not None:
             where.append(f"row {self.row}")
         if self.column is not None:
             where.append(f"column {self.column}")
-        return f"{', '.join(where)}: {self.message}"
+        return printable(f"{', '.join(where)}: {self.message}")
 
 
 @dataclass

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import UnknownName
+from simulator.parquet_pages import check_pages
 from simulator.space import Space
 from simulator.table import SplitTable
 from simulator.table_format import (
@@ -130,8 +131,9 @@ def read_schema(path: Path, report: Report) -> dict[str, pl.DataType] | None:
     import polars as pl
 
     try:
+        check_pages(path)
         return dict(pl.read_parquet_schema(path))
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         report.add(path.name, f"not readable as Parquet: {one_line(error)}")
         return None
 

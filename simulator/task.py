@@ -151,6 +151,6 @@ class Task(_Frozen):
             data = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise TableError(f"{path}: no such file") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise TableError(f"{path}: {error}") from None
         return cls.from_mapping(data, source=str(path))

@@ -211,7 +211,7 @@ def _wanted(raw: object) -> dict[str, int]:
     counts = {}
     for name in OPERATORS:
         value = raw.get(name, 0)
-        whole = isinstance(value, int | float) and not isinstance(value, bool)
+        whole = isinstance(value, int | float) and not isinstance(value, bool) and value == value
         counts[name] = int(min(max(value, 0), 100)) if whole else 0
     return counts
 

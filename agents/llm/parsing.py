@@ -10,7 +10,8 @@ from agents.llm.port import Reply
 from agents.llm.scrub import one_line
 
 _THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-_FENCE = re.compile(r"```[A-Za-z0-9_-]*\s*\n?(.*?)```", re.DOTALL)
+# Possessive: a fence that is never closed must not be tried from each of its spaces anew.
+_FENCE = re.compile(r"```[A-Za-z0-9_-]*+\s*+(.*?)```", re.DOTALL)
 _MAX_STARTS = 200
 
 

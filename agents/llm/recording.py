@@ -271,13 +271,26 @@ class Recorder:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                os.write(handle, line.encode())
+                _append(handle, line.encode())
             finally:
                 os.close(handle)
         except OSError as error:
             raise ModelError(
                 f"{self._path}: cannot write the recording: {error.strerror}"
             ) from None
+
+
+def _append(handle: int, line: bytes) -> None:
+    """Write a whole line or nothing: a disk that fills up takes a part of it without an error."""
+    written = os.write(handle, line)
+    try:
+        while written < len(line):
+            written += os.write(handle, line[written:])
+    except OSError:
+        end = os.lseek(handle, 0, os.SEEK_CUR)
+        if end == os.fstat(handle).st_size:  # no other process has written since
+            os.ftruncate(handle, end - written)
+        raise
 
 
 def _mend_tail(path: Path) -> None:
