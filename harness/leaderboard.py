@@ -173,6 +173,12 @@ def footnotes(summary: pl.DataFrame, about: Mapping[str, Any]) -> list[str]:
         notes.append("modelled: the table's scores come from a model, not from runs of engines.")
     if "published" in kinds:
         notes.append("published: the table's scores are figures that others have published.")
+    same = about.get("same_in_every_seed", ())
+    if same:
+        notes.append(
+            f"Asked the same in every seed: {', '.join(same)}. The {seeds} runs on a table are one "
+            "run, and a rate over them is all or nothing."
+        )
     notes.extend(f"Note: {note}." for note in about.get("notes", ()))
     if about.get("failed"):
         notes.append(f"{len(about['failed'])} cells failed and are not counted; see failed/.")

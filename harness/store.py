@@ -39,6 +39,7 @@ def write_results(
         "command": scrub(command),
         "suite": plan.suite.model_dump(mode="json"),
         "agents": agents_of(plan.cells),
+        "same_in_every_seed": same_in_every_seed(trials),
         "tables": [
             {
                 "name": at.table.name,
@@ -119,6 +120,28 @@ def collect(plan: Plan, folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
         pl.DataFrame({**trials, **extra}, schema=_trial_schema(pl), strict=False),
         pl.DataFrame(runs, schema=_schema(pl, _RUN_TYPES), strict=False),
     )
+
+
+def same_in_every_seed(trials: pl.DataFrame) -> list[str]:
+    """Agents that asked the same, trial by trial, in every one of several seeds on every table:
+    their runs of a table are one run counted often, which no interval over seeds can tell."""
+    import polars as pl
+
+    problem = ["agent", "table", "budget", "cost_model"]
+    seeds = trials.group_by(problem).agg(pl.col("seed").n_unique().alias("seeds"))
+    asked = trials.group_by([*problem, "number"]).agg(
+        pl.col("asked").n_unique().alias("asked"), pl.col("seed").n_unique().alias("reached")
+    )
+    alike = (
+        asked.join(seeds, on=problem)
+        .group_by("agent")
+        .agg(
+            ((pl.col("asked") == 1) & (pl.col("reached") == pl.col("seeds"))).all().alias("same"),
+            pl.col("seeds").min(),
+        )
+        .filter(pl.col("same") & (pl.col("seeds") > 1))
+    )
+    return sorted(alike["agent"].to_list())
 
 
 def incumbents(
