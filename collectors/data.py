@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from collectors.errors import SweepError
 from collectors.pipeline import Example
-from simulator.errors import MissingExtra
+from simulator.errors import AgentTTSError, MissingExtra
+from simulator.parquet_pages import check_pages
 
 Row = Mapping[str, Any]
 SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
@@ -93,17 +96,22 @@ def read_file(path: Path) -> list[Row]:
         if path.suffix == ".parquet":
             import polars as pl
 
+            check_pages(path)
             return list(pl.read_parquet(path).to_dicts())
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".csv":
-            return list(csv.DictReader(text.splitlines()))
-        if path.suffix == ".jsonl":
-            return _lines(text)
-        rows = _json_or_lines(text)
-    except (OSError, ValueError) as error:
-        raise SweepError(f"data: {path} cannot be read: {error}") from None
-    except Exception as error:
-        raise SweepError(f"data: {path} cannot be read: {str(error).splitlines()[0]}") from None
+            return list(csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True))
+        rows = _lines(text) if path.suffix == ".jsonl" else _json_or_lines(text)
+    except OSError as error:
+        raise SweepError(f"data: {path} cannot be read: {error.strerror or error}") from None
+    except RecursionError:
+        raise SweepError(f"data: {path} cannot be read: it is nested too deeply") from None
+    except BaseException as error:
+        # Polars' panics are no `Exception`; what the process itself is told passes on.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SweepError(f"data: {path} cannot be read: {line}") from None
     return _checked(path, rows)
 
 
@@ -120,7 +128,8 @@ def _json_or_lines(text: str) -> Any:
 
 def _lines(text: str) -> list[Row]:
     rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Only these end a line: JSON's texts may hold the other characters that `splitlines` cuts at.
+    for number, line in enumerate(re.split("\r\n|\n|\r", text), start=1):
         if line.strip():
             try:
                 rows.append(json.loads(line))
@@ -142,6 +151,22 @@ def need(row: Row, *names: str) -> Any:
             return row[name]
     has = ", ".join(sorted(map(str, row))[:12])
     raise SweepError(f"data: a row lacks the field {' or '.join(names)}; it has {has}")
+
+
+@contextlib.contextmanager
+def shaped(index: int | None = None) -> Iterator[None]:
+    """Turn what a row of another shape makes a reader raise into a `SweepError` that names the row
+    (`index` from 0; `None` where it is not known)."""
+    try:
+        yield
+    except AgentTTSError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError, OSError) as error:
+        which = "a row" if index is None else f"row {index + 1}"
+        raise SweepError(
+            f"data: {which} does not have the shape that this task reads: "
+            f"{type(error).__name__}: {str(error)[:200]}"
+        ) from None
 
 
 def choose(
@@ -168,10 +193,11 @@ def choose(
     for index in order:
         if len(chosen) == wanted:
             break
-        fields = make(index, rows[index])
+        with shaped(index):
+            fields = make(index, rows[index])
+            name = identify(index, rows[index]) if identify else str(index)
         if fields is None:
             continue
-        name = identify(index, rows[index]) if identify else str(index)
         if name in seen:
             continue
         seen.add(name)

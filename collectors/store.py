@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from collectors.engines.base import Reply
 from collectors.errors import StoreError
 from collectors.sweep import Sweep
+from simulator.parquet_pages import check_pages
 
 Kind = Literal["samples", "fusions"]
 _SHARD = re.compile(r"^(\d{6})-(\d{3})\.([0-9a-f]{16})\.parquet$")
@@ -141,7 +142,8 @@ class Store:
         """Hashes of the local weights that the samples come from, by model."""
         found: dict[str, str] = {}
         for session in self.sessions():
-            found |= session.get("weights", {})
+            held = session.get("weights")
+            found |= {str(k): str(v) for k, v in held.items()} if isinstance(held, dict) else {}
         return found
 
     def note_error(self, stage: str, model: str, key: Key, why: str) -> None:
@@ -172,8 +174,10 @@ class Store:
         found = []
         if path.exists():
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(ValueError):
-                    found.append(json.loads(line))
+                with contextlib.suppress(ValueError, RecursionError):
+                    held = json.loads(line)
+                    if isinstance(held, dict):
+                        found.append(held)
         return found
 
     def folder(self, stage: str, model: str, kind: Kind) -> Path:
@@ -281,7 +285,15 @@ class Store:
                 path.replace(aside / f"{slug(stage)}--{slug(model)}--{path.name}")
             self.quarantined.append(str(path.relative_to(self.path)))
             return None
-        frame = pl.read_parquet(io.BytesIO(content))
+        try:
+            check_pages(path)
+            frame = pl.read_parquet(io.BytesIO(content))
+            frame = frame.select(pl.col(n).cast(t, strict=True) for n, t in _columns(pl).items())
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+            line = (str(error).splitlines() or ["not readable as Parquet"])[0]
+            raise StoreError(f"{path} is no shard of this version: {line}") from None
+        if len(frame) == 0 or sum(frame.null_count().row(0)):
+            raise StoreError(f"{path} is no shard of this version: it has empty entries or no row")
         for column, expected in (("sweep", self.identity), ("stage", stage), ("model", model)):
             held = frame[column][0]
             if held != expected:
@@ -289,15 +301,29 @@ class Store:
         return frame
 
 
+def _columns(pl: Any) -> dict[str, Any]:
+    """Names and types of a shard's columns."""
+    texts = ("example", "upstream", "text", "finish", "sweep", "stage", "model")
+    numbers = ("draw", "sample", "tokens", "seed", "prompt_tokens")
+    return {
+        **dict.fromkeys(texts, pl.String),
+        **dict.fromkeys(numbers, pl.Int64),
+        "seconds": pl.Float64,
+    }
+
+
 def read_head(path: str | Path) -> dict[str, Any]:
     """Content of `sweep.json`; raises `StoreError` where the folder holds no sweep."""
     head = Path(path) / "sweep.json"
     try:
         held: dict[str, Any] = json.loads(head.read_text(encoding="utf-8"))
-        return {part: held[part] for part in ("identity", "settings", "file")}
+        found = {part: held[part] for part in ("identity", "settings", "file")}
+        if not isinstance(found["settings"], dict) or not isinstance(found["file"], dict):
+            raise TypeError("settings and file must be objects")
+        return found
     except FileNotFoundError:
         raise StoreError(f"{path} holds no sweep (no sweep.json)") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise StoreError(f"{head} is damaged: {error}") from None
 
 

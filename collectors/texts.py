@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import string
@@ -11,7 +12,11 @@ from typing import Any
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans(dict.fromkeys(string.punctuation, " "))
-_ANSWER = re.compile(r"(?:final\s+)?answer\s*(?:is)?\s*[:=]\s*(.+)", re.IGNORECASE)
+# Possessive: a long run of spaces must not be divided in every way.
+_ANSWER = re.compile(r"answer\s*+(?:is\s*+)?[:=]\s*+(.+)", re.IGNORECASE)
+_MOST_STARTS = 200
+"""Brackets from which JSON is tried: a model that repeats one must not cost seconds."""
+
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
@@ -100,18 +105,24 @@ def json_value(text: str) -> Any | None:
     """
     decoder = json.JSONDecoder()
     for body in [*_FENCE.findall(text), text]:
-        for match in re.finditer(r"[\[{]", body):
+        for match in itertools.islice(re.finditer(r"[\[{]", body), _MOST_STARTS):
             try:
                 value, _ = decoder.raw_decode(body, match.start())
-            except (json.JSONDecodeError, RecursionError):
+                canonical(value)
+            except (ValueError, RecursionError):
+                # Also integers of thousands of digits, and what is too deep to be written again.
                 continue
             return value
     return None
 
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal texts."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    """JSON with sorted keys and no spaces: equal values give equal texts.
+
+    Lone surrogates, which cannot be stored or sent, become question marks.
+    """
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def code_blocks(text: str) -> list[str]:

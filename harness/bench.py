@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,11 +14,12 @@ from harness.cells import Cell, read_cell
 from harness.files import clear_temporaries, locked, make_writable
 from harness.imported import with_imports
 from harness.plan import Plan, Tables, make_plan
+from harness.ray_backend import connected
 from harness.suite import Suite, load_suite
 from harness.work import Chunk, Outcome, keep, run_chunk
 from simulator import LookupTable
 from simulator.compiling import compile_kernels
-from simulator.errors import MissingExtra, RunError, UnknownName, UsageError
+from simulator.errors import RunError, UnknownName, UsageError
 
 if TYPE_CHECKING:
     import polars
@@ -114,18 +113,31 @@ def run_bench(
     folder = Path(out).absolute()
     for part in (folder, folder / "cells", folder / "failed"):
         make_writable(part)
-    with locked(folder):
+    with _one_line(folder), locked(folder):
         clear_temporaries(folder, folder / "cells", folder / "failed")
         plan = with_imports(plan, folder)
         missing = [cell for cell in plan.cells if read_cell(folder / "cells", cell) is None]
         resumed = len(plan.cells) - len(missing)
-        failed = _run(plan, missing, folder, jobs or os.cpu_count() or 1, backend, on_progress)
+        failed = _run(plan, missing, folder, jobs, backend, on_progress)
         seconds = time.perf_counter() - begin
         agent_seconds, lookup_seconds = _write(plan, folder, failed, seconds, command)
     return BenchResult(
         folder, len(plan.cells), len(plan.cells) - len(failed), resumed, tuple(failed), plan.notes,
         seconds, agent_seconds, lookup_seconds,
     )  # fmt: skip
+
+
+@contextmanager
+def _one_line(folder: Path) -> Iterator[None]:
+    """A full disk, or one that turned read-only, as one line; what was finished stays."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise RunError(
+            f"{folder} cannot be written: {why}; finished cells are kept: run the same command "
+            "again to go on"
+        ) from None
 
 
 def _suite(
@@ -159,7 +171,7 @@ def _run(
     plan: Plan,
     missing: Sequence[Cell],
     folder: Path,
-    jobs: int,
+    jobs: int | None,
     backend: Backend,
     on_progress: Callable[[Progress], None] | None,
 ) -> list[str]:
@@ -182,18 +194,26 @@ def _run(
     report()
     if not missing:
         return []
-    parent = os.getpid() if backend == "local" else 0
-    chunks = watched(plan.chunks(missing, _chunk_size(missing, jobs), parent))
-    for chunk, outcomes in _parallel(chunks, folder, min(jobs, len(missing)), backend):
-        running.remove(chunk)
-        for outcome in outcomes:
-            if outcome.text:
-                keep(folder, outcome)
-            if outcome.failed:
-                failures[outcome.cell] = outcome.line
-            else:
-                done += 1
-        report()
+    with ExitStack() as stack:
+        if backend == "ray":
+            cluster = stack.enter_context(connected(jobs))
+            places = min(jobs or cluster.cpus, len(missing))
+            chunks = watched(plan.chunks(missing, _chunk_size(missing, places), 0))
+            results = cluster.results(chunks, places, lambda chunk: plan.at(chunk.cells[0]).table)
+        else:
+            places = min(jobs or os.cpu_count() or 1, len(missing))
+            size = _chunk_size(missing, places)
+            results = _local(watched(plan.chunks(missing, size, os.getpid())), folder, places)
+        for shown, outcomes in results:
+            running.remove(shown)
+            for outcome in outcomes:
+                if outcome.text:
+                    keep(folder, outcome)
+                if outcome.failed:
+                    failures[outcome.cell] = outcome.line
+                else:
+                    done += 1
+            report()
     return [failures[cell] for cell in missing if cell in failures]
 
 
@@ -202,33 +222,23 @@ def _chunk_size(missing: Sequence[Cell], jobs: int) -> int:
     return max(1, min(5, len(missing) // (4 * jobs)))
 
 
-def _parallel(
-    chunks: Iterator[Chunk], folder: Path, jobs: int, backend: Backend
-) -> Iterator[tuple[str, list[Outcome]]]:
-    if backend == "local" and jobs == 1:
+def _local(chunks: Iterator[Chunk], folder: Path, jobs: int) -> Iterator[tuple[str, list[Outcome]]]:
+    """Run chunks here or in `jobs` processes, each cell written as it is finished."""
+    if jobs == 1:
         for chunk in chunks:
-            yield chunk.shown, run_chunk(chunk, folder)
+            yield _named(chunk, folder)
         return
     import joblib
 
     with ExitStack() as stack:
-        if backend == "ray":
-            _register_ray()
-            stack.enter_context(joblib.parallel_config("ray"))
-        else:
-            _fresh_workers()
-            stack.callback(_fresh_workers)
-            stack.enter_context(joblib.parallel_config("loky", inner_max_num_threads=1))
-        task = partial(_named, out=folder if backend == "local" else None)
-        if backend == "ray":
-            results = _in_rounds(joblib.Parallel(n_jobs=jobs, batch_size=1), task, chunks, 4 * jobs)
-        else:
-            parallel = joblib.Parallel(
-                n_jobs=jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
-            )
-            results = parallel(joblib.delayed(task)(chunk) for chunk in chunks)
+        _fresh_workers()
+        stack.callback(_fresh_workers)
+        stack.enter_context(joblib.parallel_config("loky", inner_max_num_threads=1))
+        parallel = joblib.Parallel(
+            n_jobs=jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
+        )
         try:
-            yield from results
+            yield from parallel(joblib.delayed(_named)(chunk, folder) for chunk in chunks)
         except Exception as error:
             if type(error).__name__ in ("TerminatedWorkerError", "BrokenProcessPool"):
                 raise RunError(
@@ -238,17 +248,6 @@ def _parallel(
             raise
 
 
-def _in_rounds(
-    parallel: Any, task: Callable[[Chunk], Any], chunks: Iterator[Chunk], size: int
-) -> Iterator[tuple[str, list[Outcome]]]:
-    """Ray's backend of joblib gives no results before all are there: so many at a time, that what
-    is finished is kept."""
-    import joblib
-
-    while round_ := list(islice(chunks, size)):
-        yield from parallel(joblib.delayed(task)(chunk) for chunk in round_)
-
-
 def _fresh_workers() -> None:
     """End joblib's idle workers: they would go on with code that has been edited since."""
     from joblib.externals.loky import get_reusable_executor
@@ -256,16 +255,8 @@ def _fresh_workers() -> None:
     get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
-def _named(chunk: Chunk, out: Path | None) -> tuple[str, list[Outcome]]:
+def _named(chunk: Chunk, out: Path) -> tuple[str, list[Outcome]]:
     return chunk.shown, run_chunk(chunk, out)
-
-
-def _register_ray() -> None:
-    try:
-        from ray.util.joblib import register_ray
-    except ImportError:
-        raise MissingExtra("ray", "ray", "the backend 'ray'") from None
-    register_ray()
 
 
 def _write(

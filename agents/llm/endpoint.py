@@ -111,7 +111,7 @@ class Endpoint:
                     continue
                 raise self._failure(error, request) from None
             except Exception as error:
-                if isinstance(error, ModelError):
+                if isinstance(error, ModelError | MissingExtra):
                     raise
                 raise self._failure(error, request) from None
             return self._read(answer, request, time.perf_counter() - begin)

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from collectors import sandbox
-from collectors.data import DataSource, Row, choose, need, read_rows
+from collectors.data import DataSource, Row, choose, need, read_rows, shaped
 from collectors.errors import SweepError
 from collectors.fusers import BestOfN
 from collectors.pipeline import Context, Prompt, StageSpec, TaskSpec
@@ -54,7 +54,8 @@ class ChatdevOptions(BaseModel):
 
 def chatdev(data: DataSource, options: ChatdevOptions, seed: int) -> TaskSpec:
     """Three stages; the last one's program is scored."""
-    rows = _unpacked(read_rows(data))
+    with shaped():
+        rows = _unpacked(read_rows(data))
     fixed = {"seconds": options.seconds, "memory": options.memory_mb * 2**20}
 
     def make(index: int, row: Row) -> Mapping[str, Any]:
@@ -199,7 +200,10 @@ def _stub(node: ast.AST) -> bool:
         return False
     only = body[0] if body else ast.Pass()
     if isinstance(only, ast.Raise):
-        return "NotImplementedError" in ast.dump(only)
+        # Walked, not dumped: a dump of a sum of a thousand terms is too deep for the interpreter.
+        return any(
+            isinstance(n, ast.Name) and n.id == "NotImplementedError" for n in ast.walk(only)
+        )
     return isinstance(only, ast.Pass) or (
         isinstance(only, ast.Expr)
         and isinstance(only.value, ast.Constant)

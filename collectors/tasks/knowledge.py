@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from collectors.data import DataSource, HubDefault, Row, choose, need, read_rows
+from collectors.data import DataSource, HubDefault, Row, choose, need, read_rows, shaped
 from collectors.errors import SweepError
 from collectors.fusers import MajorityVote, ModelFusion, SetVote
 from collectors.pipeline import Context, Prompt, StageSpec, TaskSpec
@@ -62,8 +62,9 @@ def _task(
     rows = read_rows(data, default)
     if not rows:
         raise SweepError("data: there are no rows")
-    shape = _shape(rows[0])
-    others = [t for row in rows for t in _parse_triples(row)] if shape == "parses" else []
+    with shaped():
+        shape = _shape(rows[0])
+        others = [t for row in rows for t in _parse_triples(row)] if shape == "parses" else []
 
     def make(index: int, row: Row) -> Mapping[str, Any] | None:
         rng = np.random.default_rng((seed, index))

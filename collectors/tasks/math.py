@@ -8,7 +8,7 @@ the samples would give.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict
 from collectors.data import DataSource, HubDefault, Row, choose, need, read_rows
 from collectors.fusers import BestOfN, MajorityVote
 from collectors.pipeline import Context, Prompt, StageSpec, TaskSpec
-from simulator.errors import MissingExtra
+from collectors.tasks.math_process import MathProcess
 
+# Possessive: runs of spaces must not be divided in every way before a text is found not to fit.
 _FINAL = re.compile(
-    r"(?:final answer|answer)\s*(?:is|:|=)\s*:?\s*\$?([^$\n]+?)\$?\.?\s*(?:\n|$)", re.IGNORECASE
+    r"answer\s*+(?:is|:|=)\s*+:?\s*+\$?+([^$\n]+)\$?+\.?+[^\S\n]*+(?=\n|\Z)", re.IGNORECASE
 )
 
 
@@ -89,25 +90,18 @@ def parse(context: Context, text: str) -> str | None:
     found = boxed(text)
     if found is None:
         named = _FINAL.findall(text)
-        found = named[-1].strip() if named else None
+        found = named[-1].strip().removesuffix(".").rstrip() if named else None
     return found or None
 
 
 @lru_cache(maxsize=1)
-def _library() -> tuple[Callable[..., Any], Callable[..., bool]]:
-    try:
-        from math_verify import parse as read
-        from math_verify import verify
-    except ModuleNotFoundError:
-        raise MissingExtra("math-verify", "collect", "comparing mathematical answers") from None
-    return read, verify
+def _process() -> MathProcess:
+    return MathProcess()
 
 
 @lru_cache(maxsize=100_000)
-def _read(answer: str) -> tuple[Any, ...]:
-    # The library's own time limits use signals, which only a main thread has.
-    read, _ = _library()
-    return tuple(read(f"${answer}$", parsing_timeout=None))
+def _readable(answer: str) -> bool:
+    return _process().ask(None, answer)
 
 
 @lru_cache(maxsize=100_000)
@@ -121,8 +115,7 @@ def equivalent(gold: str, answer: str) -> bool:
         return True
     if len(answer) > 500:
         return False
-    _, verify = _library()
-    return bool(verify(list(_read(gold)), list(_read(answer)), timeout_seconds=None))
+    return _process().ask(gold, answer)
 
 
 def _same(answer: str) -> str:
@@ -133,9 +126,9 @@ def _same(answer: str) -> str:
 
 def plausible(context: Context, answer: str) -> float:
     """A verifier without the gold answer: reads as mathematics, is short, and is evaluated."""
-    parsed = _read(answer) if len(answer) <= 500 else ()
+    parsed = len(answer) <= 500 and _readable(answer)
     unfinished = bool(re.search(r"[=?]|\.\.\.|\\(?:dots|ldots)", answer))
-    return bool(parsed) + 0.5 * (not unfinished) - 0.002 * len(answer)
+    return parsed + 0.5 * (not unfinished) - 0.002 * len(answer)
 
 
 def _correct(context: Context, answer: str) -> float:

@@ -22,8 +22,10 @@ from collectors.pipeline import Context, Prompt, StageSpec, TaskSpec
 Kind = Literal["add", "multiply", "reverse", "count"]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ANSWER = re.compile(
-    r"(?:answer\s*(?:is)?\s*[:=]?\s*|=\s*)\W{0,3}([a-z]+|-?\d[\d,]*)", re.IGNORECASE
+    r"(?:answer\s*+(?:is\s*+)?[:=]?\s*+|=\s*+)\W{0,3}([a-z]+|-?\d[\d,]*)", re.IGNORECASE
 )
+_LONGEST = 100
+"""Digits of an answer that is still looked at; Python reads no integer of more than 4,300."""
 
 
 class SyntheticOptions(BaseModel):
@@ -104,7 +106,7 @@ def verify(context: Context, answer: str) -> float:
     kind, question = fields["kind"], fields["question"]
     if kind in ("add", "multiply"):
         a, b = (int(n) for n in re.findall(r"\d+", question))
-        if not answer.lstrip("-").isdigit():
+        if not answer.lstrip("-").isdecimal() or len(answer) > _LONGEST:
             return 0.0
         value = int(answer)
         a1, b1 = a % 10, b % 10
@@ -113,7 +115,8 @@ def verify(context: Context, answer: str) -> float:
         return sum(checks) / len(checks)
     word = re.findall(r"'([a-z]+)'", question)[-1]
     if kind == "count":
-        return float(answer.isdigit() and 1 <= int(answer) <= len(word))
+        whole = answer.isdecimal() and len(answer) <= _LONGEST
+        return float(whole and 1 <= int(answer) <= len(word))
     checks = [len(answer) == len(word), sorted(answer) == sorted(word), answer[:1] == word[-1]]
     return sum(checks) / len(checks)
 

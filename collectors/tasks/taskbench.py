@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from collectors.data import DataSource, HubDefault, Row, choose, need, read_rows
+from collectors.data import DataSource, HubDefault, Row, choose, need, read_rows, shaped
 from collectors.errors import SweepError
 from collectors.fusers import BestOfN, ModelFusion, SetVote
 from collectors.pipeline import Context, Prompt, StageSpec, TaskSpec
@@ -37,7 +37,8 @@ def taskbench(data: DataSource, options: TaskbenchOptions, seed: int) -> TaskSpe
     """Three stages; each gives its own metric, and passes on what was found so far as JSON."""
     default = HubDefault("microsoft/Taskbench", subset="dailylifeapis", split="test")
     rows = read_rows(data, default)
-    tools = _read_tools(options.tools) if options.tools else _tools_of(rows)
+    with shaped():
+        tools = _read_tools(options.tools) if options.tools else _tools_of(rows)
 
     def make(index: int, row: Row) -> Mapping[str, Any] | None:
         return example_fields(row, tools)
@@ -70,7 +71,7 @@ def _read_tools(path: Path) -> list[dict[str, Any]]:
         ]
     except FileNotFoundError:
         raise SweepError(f"options.tools: no file {path}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SweepError(
             f"options.tools: {path} is not {{'nodes': [{{'id', 'desc', 'parameters'}}]}}: {error!r}"
         ) from None
@@ -94,7 +95,7 @@ def _listed(value: Any, what: str) -> list[Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SweepError(f"data: {what} is not a JSON list: {error}") from None
     if not isinstance(value, list):
         raise SweepError(f"data: {what} must be a list, not {type(value).__name__}")
