@@ -78,7 +78,7 @@ def _path(error: click.ClickException) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _stop(message: str, status: int) -> NoReturn:

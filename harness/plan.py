@@ -74,10 +74,7 @@ def make_plan(suite: Suite, tables: Tables | None = None) -> Plan:
     sources: Sources = {}
     notes: list[str] = []
     entries = _agents(suite, sources, notes)
-    code = {
-        entry.name: fingerprint("harness.search", _module(entry.name), sources=sources)
-        for entry in entries
-    }
+    code = {entry.name: code_of(entry.name, sources) for entry in entries}
     ready = _tables(suite, tables)
     cells = tuple(
         Cell(
@@ -105,10 +102,11 @@ def make_plan(suite: Suite, tables: Tables | None = None) -> Plan:
     return Plan(suite, cells, tuple(ready), settings, tuple(notes), where)
 
 
-def _module(agent: str) -> str:
+def code_of(agent: str, sources: Sources | None = None) -> str:
+    """A hash of the code that a search by this agent runs (`harness.code_version`)."""
     known = available()
     target = known[agent].target if agent in known else agent
-    return target.partition(":")[0]
+    return fingerprint("harness.search", target.partition(":")[0], sources=sources)
 
 
 def _agents(suite: Suite, sources: Sources, notes: list[str]) -> list[AgentEntry]:

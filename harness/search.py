@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -126,7 +127,8 @@ def run_search(
         table, budget=budget, trials=trials, workers=workers, cost=cost, match=match, noise=noise,
         duplicates=duplicates,
     )  # fmt: skip
-    return search_problem(problem, agent, seed=seed, settings=settings, on_trial=on_trial)
+    with single_threaded():
+        return search_problem(problem, agent, seed=seed, settings=settings, on_trial=on_trial)
 
 
 def search_problem(
@@ -243,3 +245,12 @@ def _on_test(table: LookupTable, match: Match) -> Simulator | None:
         return None
     unbounded = np.finfo(np.float64).max
     return Simulator(table, unbounded, cost="tokens", match=match, split="test")
+
+
+def single_threaded() -> contextlib.AbstractContextManager[Any]:
+    """Linear algebra on one thread: processes are the parallelism, and sums keep their order."""
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    except ImportError:
+        return contextlib.nullcontext()
+    return cast(contextlib.AbstractContextManager[Any], threadpool_limits(limits=1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import threading
@@ -12,15 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from agents import agent_class
 from harness.cells import Cell, cell_text
 from harness.files import write_text
-from harness.search import Problem, SearchResult, search_problem
+from harness.search import Problem, SearchResult, search_problem, single_threaded
 from simulator import LookupTable
 from simulator.errors import RunError
-from simulator.scrub import held_secrets, scrub
+from simulator.scrub import held_secrets, one_line, scrub
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def run_chunk(chunk: Chunk, out: Path | None) -> list[Outcome]:
         # Ctrl-C reaches every process of the terminal; the bench alone decides what then happens.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _end_with(chunk.parent)
-    with _single_threaded():
+    with single_threaded():
         first: SearchResult | None = None
         for cell in chunk.cells:
             outcome, result = _run_cell(chunk, cell, first)
@@ -109,7 +108,7 @@ def _run_cell(
         result = _search(chunk, cell) if known is None else replace(known, seed=cell.seed)
         return Outcome(cell, cell_text(cell, result)), result
     except (Exception, SystemExit) as error:
-        detail = scrub(" ".join(str(error).split()), held_secrets()) or "no message"
+        detail = one_line(scrub(str(error), held_secrets()), 2000) or "no message"
         line = f"{cell.label} on {cell.table}, seed {cell.seed}: {type(error).__name__}: {detail}"
         text = f"{line}\n\n{scrub(traceback.format_exc(), held_secrets())}"
         return Outcome(cell, text, failed=True, line=line), None
@@ -155,12 +154,3 @@ def _problem(source: _Source, *terms: Any) -> Problem:
         table, budget=budget, trials=trials, workers=workers, cost=cost, match=match, noise=noise,
         duplicates=duplicates,
     )  # fmt: skip
-
-
-def _single_threaded() -> contextlib.AbstractContextManager[Any]:
-    """Linear algebra on one thread: processes are the parallelism, and sums keep their order."""
-    try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-    except ImportError:
-        return contextlib.nullcontext()
-    return cast(contextlib.AbstractContextManager[Any], threadpool_limits(limits=1))

@@ -43,7 +43,10 @@ def random_search_curves(
 
     def chunk(begin: int, stream: np.random.SeedSequence) -> None:
         part = out[begin : begin + _RUNS_PER_CHUNK]
-        raw = np.random.SFC64(stream).random_raw((part.size + 1) // 2)
+        # Of the ways to draw 64 random bits the one that lets other threads run.
+        raw = np.random.Generator(np.random.SFC64(stream)).integers(
+            0, 2**64 - 1, (part.size + 1) // 2, dtype=np.uint64, endpoint=True
+        )
         words = raw.view(np.uint32)[: part.size].reshape(part.shape)
         kernels.best_so_far_of_draws(words, values, part)
 

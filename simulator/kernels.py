@@ -2,17 +2,7 @@
 
 Each has a plain NumPy twin in `tests/simulator/twins.py` that the tests compare it with.
 
-Kernels that match share one description of the task, a *lattice* (`simulator.lattice.Lattice`):
-
-- `shape`, int64 (stages, 8): per stage the number of models, the number of grid points, the largest
-  sample count, the stride of its option in the cell index, and where its part of `grid`, `below`,
-  `cost` and `ratio` begins (columns `N_MODELS` to `RATIO_AT`).
-- `grid`, int64: each stage's sample counts, ascending.
-- `below`, int32: per stage and sample count 0..max, the position of the last grid point that is not
-  above it, -1 where there is none.
-- `cost`, float64: per stage, model and sample count 0..max.
-- `ratio`, int64 (models of all stages, 2): the distance of one sample as numerator and denominator.
-
+Kernels that match share one description of the task, the arrays of `simulator.lattice.Lattice`.
 `asked` is an integer array (n, stages, 2) of model index and samples; `score` float64 (cells,), nan
 in holes; `budget` the largest cost allowed. Answers are cell indices, or one of the codes below.
 """
@@ -25,9 +15,10 @@ from typing import Any
 import numba
 import numpy as np
 
-N_MODELS, N_GRID, MAX_SAMPLES, STRIDE, GRID_AT, BELOW_AT, COST_AT, RATIO_AT = range(8)
+N_MODELS, N_GRID, MAX_SAMPLES, STRIDE, GRID_AT, BELOW_AT, COST_AT, RATIO_AT, NEAR_AT = range(9)
 
 OVER_BUDGET, NO_NEIGHBOUR, TOO_FAR, OFF_GRID, INVALID, INTERPOLATED, NOT_ASKED = range(-1, -8, -1)
+BELOW_BIT, ABOVE_BIT, MOST_UNITS = 28, 46, 2**17 - 1
 
 _BLOCK = 1024
 _TIE = 1e-12
@@ -204,51 +195,46 @@ def match_many(  # type: ignore[no-untyped-def]
     """`match_exact` or `match_nearest` of configurations (n, stages, 2): int64 (n,)."""
     out = np.empty(asked.shape[0], dtype=np.int64)
     for row in range(asked.shape[0]):
+        ask = asked[row]
         if exact:
-            out[row] = match_exact(asked[row], shape, grid, below, cost, score, budget)
+            out[row] = match_exact(ask, shape, grid, below, cost, score, budget)
         else:
-            out[row] = match_nearest(
-                asked[row], shape, grid, below, cost, ratio, score, budget, limit
-            )
+            out[row] = match_nearest(ask, shape, grid, below, cost, ratio, score, budget, limit)
     return out
 
 
 @_jit
 def lookup_many(  # type: ignore[no-untyped-def]
-    asked, shape, grid, below, cost, ratio, score, budget, limit, exact, memo, out
+    asked, shape, grid, below, cost, ratio, score, budget, limit, exact, near, memo, out
 ):
     """Scores of configurations into `out` (n,), nan where there is no answer.
 
-    `memo`, of small integers, holds the answer to every configuration that could be asked, mixed
-    radix over (model, samples - 1) per stage, NOT_ASKED until then: a table is searched once for
-    each distinct ask, whatever the budget and the holes. It has fewer than 2**31 entries. Returns
-    the first row that is INVALID (or, if `exact`, OFF_GRID), or -1.
+    `near` (`simulator.near.packed_options`) holds for each stage, model and sample count one int64:
+    its part of the cell index below `BELOW_BIT`, from there its cost rounded down, from `ABOVE_BIT`
+    rounded up; -1 where invalid. Sums of them answer all rows but those near the budget or beside a
+    hole. These are searched for, and remembered in `memo`, empty or of small integers: mixed radix
+    over (model, samples - 1) per stage, NOT_ASKED until then. Returns the first row that is INVALID
+    (or, if `exact`, OFF_GRID), or -1.
     """
     first_wrong = -1
-    at = np.empty(_BLOCK, dtype=np.int32)
-    answers = np.empty(_BLOCK, dtype=np.int32)
+    packed = np.empty(_BLOCK, dtype=np.int64)
+    rest = np.empty(_BLOCK + 1, dtype=np.int64)
     for begin in range(0, asked.shape[0], _BLOCK):
         end = min(begin + _BLOCK, asked.shape[0])
-        if _memo_positions(asked[begin:end], shape, at):
-            # One plain loop after the other: each becomes vectors.
-            for i in range(end - begin):
-                answers[i] = memo[at[i]]
-            if answers[: end - begin].min() > OFF_GRID:
-                for i in range(end - begin):
-                    found = score[max(answers[i], 0)]
-                    out[begin + i] = found if answers[i] >= 0 else np.nan
-                continue
-        for row in range(begin, end):
-            valid = not np.isnan(ask_cost(asked[row], shape, cost))
-            answer = int(memo[at[row - begin]]) if valid else INVALID
+        if _packed_sums(asked[begin:end], shape, near, packed) >= 0:
+            left = rest[: _near_answers(packed, shape.shape[0], score, out[begin:end], rest)]
+        else:
+            left = np.arange(end - begin)
+        for row in begin + left:
+            at = -1 if len(memo) == 0 else _memo_place(asked[row], shape)
+            answer = NOT_ASKED if at < 0 else int(memo[at])
             if answer == NOT_ASKED:
-                if exact:
-                    answer = match_exact(asked[row], shape, grid, below, cost, score, budget)
-                else:
-                    answer = match_nearest(
-                        asked[row], shape, grid, below, cost, ratio, score, budget, limit
-                    )
-                memo[at[row - begin]] = answer
+                ask = asked[row : row + 1]
+                answer = match_many(
+                    ask, shape, grid, below, cost, ratio, score, budget, limit, exact
+                )[0]
+                if at >= 0:
+                    memo[at] = answer
             out[row] = score[answer] if answer >= 0 else np.nan
             if answer in (OFF_GRID, INVALID) and first_wrong < 0:
                 first_wrong = row
@@ -256,22 +242,51 @@ def lookup_many(  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _memo_positions(asked, shape, at):  # type: ignore[no-untyped-def]
-    """Positions of asks (n, stages, 2) into `at`; whether all of them are valid.
-
-    In 32 bits and without a branch, so that the compiler makes vectors of it.
-    """
-    wrong = 0
-    at[:] = 0
+def _memo_place(ask, shape):  # type: ignore[no-untyped-def]
+    """Where `memo` holds the answer to a configuration, -1 if that is invalid."""
+    at = 0
     for i in range(shape.shape[0]):
-        models, most = np.int32(shape[i, N_MODELS]), np.int32(shape[i, MAX_SAMPLES])
+        m, s = ask[i, 0], ask[i, 1]
+        if m < 0 or m >= shape[i, N_MODELS] or s < 1 or s > shape[i, MAX_SAMPLES]:
+            return -1
+        at = (at * shape[i, N_MODELS] + m) * shape[i, MAX_SAMPLES] + s - 1
+    return at
+
+
+@_jit
+def _packed_sums(asked, shape, near, packed):  # type: ignore[no-untyped-def]
+    """Sums over stages of what `near` holds, into `packed`; negative if any of it is invalid."""
+    wrong = 0
+    for i in range(shape.shape[0]):
+        # A negative number is a huge unsigned one: one comparison for both ends.
+        last, edge = np.uint64(shape[i, N_MODELS]), np.uint64(shape[i, MAX_SAMPLES] + 1)
+        part = near[shape[i, NEAR_AT] :]
         for row in range(asked.shape[0]):
-            m, s = asked[row, i, 0], asked[row, i, 1] - 1
-            # A negative number is a huge unsigned one: one comparison for both ends.
-            wrong |= int((np.uint64(m) >= np.uint64(models)) | (np.uint64(s) >= np.uint64(most)))
-            part = np.int32(np.int32(at[row] * models) + np.int32(m))
-            at[row] = np.int32(part * most) + np.int32(s)
-    return wrong == 0
+            m, s = np.uint64(asked[row, i, 0]), np.uint64(asked[row, i, 1])
+            option = part[min(m, last) * (edge + np.uint64(1)) + min(s, edge)]
+            wrong |= option
+            packed[row] = option if i == 0 else packed[row] + option
+    return wrong
+
+
+@_jit
+def _near_answers(packed, n_stages, score, out, rest):  # type: ignore[no-untyped-def]
+    """Scores of summed options into `out`; how many rows, put into `rest`, are to be searched."""
+    # One plain loop after the other, none with a branch: the compiler makes vectors of them.
+    unit = MOST_UNITS // n_stages // 2
+    for row in range(out.shape[0]):
+        out[row] = score[np.uint64(packed[row] & ((1 << BELOW_BIT) - 1))]
+    for row in range(out.shape[0]):
+        value = out[row]
+        above = packed[row] >> ABOVE_BIT
+        over = ((packed[row] >> BELOW_BIT) & ((1 << (ABOVE_BIT - BELOW_BIT)) - 1)) > unit
+        out[row] = np.nan if over else value
+        packed[row] = int(((above >= unit) | (value != value)) & (not over))
+    count = 0
+    for row in range(out.shape[0]):
+        rest[count] = row
+        count += packed[row]
+    return count
 
 
 @_jit
@@ -367,18 +382,6 @@ def scan_cells(shape, grid, cost, score, budget, threshold):  # type: ignore[no-
 
 
 @_jit
-def best_so_far(scores, out):  # type: ignore[no-untyped-def]
-    """Running maximum along each row of `scores` (runs, trials); nan counts as no score."""
-    for run in range(scores.shape[0]):
-        best = np.nan
-        for t in range(scores.shape[1]):
-            value = scores[run, t]
-            if value > best or (np.isnan(best) and not np.isnan(value)):
-                best = value
-            out[run, t] = best
-
-
-@_jit
 def best_so_far_of_draws(words, values, out):  # type: ignore[no-untyped-def]
     """Best-so-far curves of random search: `words` uint32 (runs, trials) of uniform random bits.
 
@@ -387,9 +390,8 @@ def best_so_far_of_draws(words, values, out):  # type: ignore[no-untyped-def]
     """
     m = np.uint64(values.shape[0])
     for run in range(words.shape[0]):
-        best = values[np.int64((np.uint64(words[run, 0]) * m) >> np.uint64(32))]
-        out[run, 0] = best
-        for t in range(1, words.shape[1]):
+        best = -np.inf
+        for t in range(words.shape[1]):
             value = values[np.int64((np.uint64(words[run, t]) * m) >> np.uint64(32))]
             best = max(best, value)
             out[run, t] = best

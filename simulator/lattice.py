@@ -20,8 +20,21 @@ _INT64 = 2**62
 
 
 class Lattice(NamedTuple):
-    """The arrays described at the top of `simulator.kernels`, in the order in which kernels take
-    them. All are read-only, so that each kernel is compiled for one kind of array."""
+    """What the matching kernels know of a task, in the order in which they take it.
+
+    - `shape`, int64 (stages, 9): per stage the number of models, the number of grid points, the
+      largest sample count, the stride of its option in the cell index, and where its part of
+      `grid`, `below`, `cost`, `ratio` and of packed options (`simulator.near`) begins: the columns
+      `N_MODELS` to `NEAR_AT` of `simulator.kernels`.
+    - `grid`, int64: each stage's sample counts, ascending.
+    - `below`, int32: per stage and sample count 0..max, the position of the last grid point that is
+      not above it, -1 where there is none.
+    - `cost`, float64: per stage, model and sample count 0..max.
+    - `ratio`, int64 (models of all stages, 2): the distance of one sample as numerator and
+      denominator.
+
+    All are read-only, so that each kernel is compiled for one kind of array.
+    """
 
     shape: NDArray[np.int64]
     grid: NDArray[np.int64]
@@ -38,7 +51,7 @@ class Lattice(NamedTuple):
     @classmethod
     def build(cls, space: Space, costs: StageCosts) -> Lattice:
         """Pack `space` and the stages' costs."""
-        shape = np.zeros((space.n_stages, 8), dtype=np.int64)
+        shape = np.zeros((space.n_stages, 9), dtype=np.int64)
         shape[:, kernels.N_MODELS] = space.n_models
         shape[:, kernels.N_GRID] = space.n_grid
         shape[:, kernels.MAX_SAMPLES] = space.max_samples
@@ -51,6 +64,8 @@ class Lattice(NamedTuple):
             (kernels.COST_AT, [cost.ravel() for cost in costs]),
             (kernels.RATIO_AT, ratios),
         )
+        packed = (space.n_models + 1) * (space.max_samples + 2)
+        shape[1:, kernels.NEAR_AT] = np.cumsum(packed)[:-1]
         for column, arrays in parts:
             shape[1:, column] = np.cumsum([len(array) for array in arrays])[:-1]
         pairs = [

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from simulator.configuration import Choice, Configuration
 from simulator.cost import StageCosts
 from simulator.errors import NotInTable
 from simulator.lattice import Lattice
+from simulator.near import nearest_positions, packed_options
 from simulator.space import IntArray, Space
 from simulator.task import Task
 
@@ -46,7 +48,6 @@ class Lookup:
         self._stage_costs = stage_costs
         self._view = self.scores.data
         self._known: tuple[_Stage, ...] = tuple({} for _ in range(space.n_stages))
-        self._memo: NDArray[np.signedinteger] | None = None
 
     def find(self, asked: Configuration) -> tuple[int, float, Configuration]:
         """The answering cell or one of the kernels' codes, the cost, and `asked` in task order.
@@ -84,29 +85,37 @@ class Lookup:
 
     def _learn(self, indices: NDArray[np.int64], asked: Configuration) -> None:
         """Note for each stage its option nearest to what was asked, where that is beyond doubt."""
-        if self.match not in ("nearest", "exact"):
+        if self.match == "interpolate":
             return
         for i, (model, samples) in enumerate(indices.tolist()):
-            grid, costs = self.space.grids[i], self._stage_costs[i][model]
-            upper = int(np.searchsorted(grid, samples))
-            lower = max(upper - 1, 0)
-            nearer = upper
-            if grid[upper] != samples:
-                if self._exact:
-                    continue
-                if samples - grid[lower] == grid[upper] - samples:
-                    # The cheaper of two as near; where that is the upper one, the kernel weighs it.
-                    if costs[grid[lower]] > costs[grid[upper]]:
-                        continue
-                    nearer = lower
-                elif abs(samples - grid[lower]) < grid[upper] - samples:
-                    nearer = lower
-            option = model * len(grid) + nearer
-            self._known[i][asked.choices[i]] = (
-                option * int(self.space.strides[i]),
-                float(costs[samples]),
-                float(costs[grid[nearer]]),
-            )
+            nearest = int(self._nearest[i][model, samples])
+            if nearest >= 0:
+                grid, costs = self.space.grids[i], self._stage_costs[i][model]
+                option = model * len(grid) + nearest
+                self._known[i][asked.choices[i]] = (
+                    option * int(self.space.strides[i]),
+                    float(costs[samples]),
+                    float(costs[grid[nearest]]),
+                )
+
+    @cached_property
+    def _nearest(self) -> list[NDArray[np.int64]]:
+        return [
+            nearest_positions(grid, costs, self.match)
+            for grid, costs in zip(self.space.grids, self._stage_costs, strict=True)
+        ]
+
+    @cached_property
+    def _near(self) -> NDArray[np.int64]:
+        return packed_options(self.space, self._stage_costs, self.limit, self.match)
+
+    @cached_property
+    def _memo(self) -> NDArray[np.signedinteger]:
+        """Answers that took a search, by what was asked; small, so that a cache holds it."""
+        width = np.dtype(np.int16 if self.space.n_cells < 2**15 else np.int32)
+        n_asks = self.lattice.n_asks
+        size = n_asks if n_asks <= _MEMO_LIMIT else 0
+        return np.full(size, kernels.NOT_ASKED, dtype=width)
 
     def _find(self, asked: NDArray[np.int64]) -> tuple[int, float]:
         lattice = self.lattice
@@ -153,32 +162,23 @@ class Lookup:
         out = np.empty(len(choices))
         if self.match == "interpolate":
             rows = self._interpolate_rows
-        elif self.lattice.n_asks <= _MEMO_LIMIT:
-            rows = self._remembered_rows
-            if self._memo is None:
-                # Small, so that it stays in a processor's cache.
-                width = np.dtype(np.int16 if self.space.n_cells < 2**15 else np.int32)
-                self._memo = np.full(self.lattice.n_asks, kernels.NOT_ASKED, dtype=width)
         else:
-            rows = self._matched_rows
+            rows = self._looked_up_rows
+            # Made here, and not by several threads at once.
+            _ = self._near, self._memo
         wrong = _in_parts(rows, choices, out, threads)
         if wrong >= 0:
             problem = self.space.wrong_row(choices, wrong)
             raise problem or self.not_in_table(choices[wrong].astype(np.int64), wrong)
         return out
 
-    def _remembered_rows(self, choices: IntArray, out: NDArray[np.float64]) -> int:
+    def _looked_up_rows(self, choices: IntArray, out: NDArray[np.float64]) -> int:
         return int(
             kernels.lookup_many(
                 choices, *self.lattice, self.scores, self.limit, self._paper_distance, self._exact,
-                self._memo, out,
+                self._near, self._memo, out,
             )
         )  # fmt: skip
-
-    def _matched_rows(self, choices: IntArray, out: NDArray[np.float64]) -> int:
-        answers = self._match(choices)
-        out[:] = np.where(answers >= 0, self.scores[np.maximum(answers, 0)], np.nan)
-        return _first((answers == kernels.INVALID) | (answers == kernels.OFF_GRID))
 
     def _interpolate_rows(self, choices: IntArray, out: NDArray[np.float64]) -> int:
         status = kernels.interpolate_many(

@@ -19,6 +19,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Two processes that each thread small matrices over all cores take several times as long. Only this
+# library's own variable: the engines that some tests start need their threads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 _COMMON = {
     "deadline": None,
     "database": None,

@@ -6,7 +6,7 @@ import json
 import math
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -106,10 +106,23 @@ def trial_row(trial: Trial) -> dict[str, Any]:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A Rich console; text from tables must be escaped before it is printed as markup."""
-    from rich.console import Console
+    """A Rich console; text from tables must be escaped before it is printed as markup.
 
-    return Console(stderr=stderr, highlight=False)
+    Control characters in texts are left out: a table's title must not steer the terminal.
+    """
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class Plain(Console):
+        def render(self, *arguments: Any, **keywords: Any) -> Iterator[Segment]:
+            for segment in super().render(*arguments, **keywords):
+                if segment.control or all(c.isprintable() or c == "\n" for c in segment.text):
+                    yield segment
+                else:
+                    kept = "".join(c for c in segment.text if c.isprintable() or c == "\n")
+                    yield Segment(kept, segment.style)
+
+    return Plain(stderr=stderr, highlight=False)
 
 
 def command_line(default: str) -> str:

@@ -8,8 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
+from polars.testing import assert_frame_equal
 
 from simulator import LookupTable, Model, Space, Stage, Task
+
+REAL_TIME = ("agent_seconds", "lookup_seconds", "seconds_per_ask")
 
 AGENTS = '''
 import os
@@ -120,3 +124,14 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def program(*words: str | Path) -> list[str]:
     """The command line of `agenttts` in this environment."""
     return [sys.executable, "-c", "from harness.cli import main; main()", *map(str, words)]
+
+
+def same_results(a: Path, b: Path) -> None:
+    """Trials byte for byte; runs and the summary but for real time."""
+    assert (a / "trials.parquet").read_bytes() == (b / "trials.parquet").read_bytes()
+    for name in ("runs", "summary"):
+        left, right = (pl.read_parquet(f / f"{name}.parquet") for f in (a, b))
+        assert_frame_equal(
+            left.drop(REAL_TIME, strict=False), right.drop(REAL_TIME, strict=False),
+            check_exact=True,
+        )  # fmt: skip

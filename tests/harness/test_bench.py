@@ -13,7 +13,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
 
 from harness import run_bench
 from harness.bench import Progress
@@ -31,21 +30,9 @@ from simulator.errors import (
     UnknownName,
     UsageError,
 )  # fmt: skip
-from tests.harness.helpers import program, toy_table
+from tests.harness.helpers import program, same_results, toy_table
 
-REAL_TIME = ("agent_seconds", "lookup_seconds", "seconds_per_ask")
 SMALL = {"agents": ["random"], "seeds": 4, "trials": 8}
-
-
-def same_results(a: Path, b: Path) -> None:
-    """Trials byte for byte; runs and the summary but for real time."""
-    assert (a / "trials.parquet").read_bytes() == (b / "trials.parquet").read_bytes()
-    for name in ("runs", "summary"):
-        left, right = (pl.read_parquet(f / f"{name}.parquet") for f in (a, b))
-        assert_frame_equal(
-            left.drop(REAL_TIME, strict=False), right.drop(REAL_TIME, strict=False),
-            check_exact=True,
-        )  # fmt: skip
 
 
 def cells_of(folder: Path) -> dict[str, int]:

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from simulator import LookupTable, Task, kernels
 from simulator.cost import COST_MODELS, largest_allowed
 from simulator.lattice import Lattice
+from simulator.near import packed_options
 from simulator.outcomes import Coded
 from simulator.space import Space
 from tests.simulator import twins
@@ -54,23 +55,44 @@ def test_matching(mode: str, case: Case) -> None:
     assert matched(case, mode, case.asked.astype(np.int32)) == want
 
 
+@pytest.mark.parametrize("remembers", [True, False])
 @pytest.mark.parametrize("mode", MODES)
 @given(case=cases(n_asks=12))
-def test_remembered_lookups(mode: str, case: Case) -> None:
+def test_lookups(mode: str, remembers: bool, case: Case) -> None:
     grid = twins.Grid.of(case.task, case.costs)
     lattice = case.lattice
-    memo = np.full(lattice.n_asks, kernels.NOT_ASKED, dtype=np.int16)
+    near = packed_options(case.space, case.costs, case.limit, mode)
+    memo = np.full(lattice.n_asks if remembers else 0, kernels.NOT_ASKED, dtype=np.int16)
     answers = [twins.match(grid, case.scores, row, case.limit, mode) for row in case.asked]
     wrong = [a in (twins.INVALID, twins.NOT_IN_TABLE) for a in answers]
     want = [case.scores[a] if isinstance(a, int) else np.nan for a in answers]
-    for _ in range(2):  # first from the table, then from memory
-        out = np.empty(len(case.asked))
+    for asked in (case.asked, case.asked, case.asked.astype(np.int32)):  # again from memory
+        out = np.empty(len(asked))
         first = kernels.lookup_many(
-            case.asked, *lattice, case.scores, case.limit, paper_limit(case.task, mode),
-            mode == "exact", memo, out,
+            asked, *lattice, case.scores, case.limit, paper_limit(case.task, mode),
+            mode == "exact", near, memo, out,
         )  # fmt: skip
         np.testing.assert_array_equal(out, want)
         assert first == (wrong.index(True) if any(wrong) else -1)
+
+
+@given(case=cases(invalid=0.0))
+def test_most_lookups_need_no_search(case: Case) -> None:
+    """Without a budget or a hole only equally near and unequally dear grid points are searched."""
+    scores = np.arange(len(case.scores), dtype=float)
+    near = packed_options(case.space, case.costs, np.inf, "nearest")
+    memo = np.full(case.lattice.n_asks, kernels.NOT_ASKED, dtype=np.int32)
+    kernels.lookup_many(
+        case.asked, *case.lattice, scores, np.inf, -1, False, near, memo, np.empty(len(case.asked))
+    )
+    even = 0
+    for row in case.asked:
+        gaps = [
+            sorted(abs(point - samples) for point in stage.samples)
+            for stage, samples in zip(case.task.stages, row[:, 1].tolist(), strict=True)
+        ]
+        even += any(len(gap) > 1 and gap[0] == gap[1] for gap in gaps)
+    assert np.count_nonzero(memo != kernels.NOT_ASKED) <= even
 
 
 @pytest.mark.parametrize("mode", ["nearest", "paper"])
@@ -218,19 +240,6 @@ def test_costs_of_asks(case: Case) -> None:
         want = grid.cost(row) if grid.valid(row) else np.nan
         got = kernels.ask_cost(row, case.lattice.shape, case.lattice.cost)
         np.testing.assert_equal(got, want)
-
-
-@given(
-    hnp.arrays(
-        np.float64, st.tuples(st.integers(1, 5), st.integers(1, 8)),
-        elements=st.one_of(st.just(np.nan), st.floats(-5, 5)),
-    )
-)  # fmt: skip
-@example(np.array([[np.nan, np.nan], [np.nan, -1.0], [-1.0, np.nan]]))
-def test_best_so_far(scores: np.ndarray) -> None:
-    out = np.empty_like(scores)
-    kernels.best_so_far(scores, out)
-    np.testing.assert_array_equal(out, twins.best_so_far(scores))
 
 
 @given(

@@ -140,11 +140,6 @@ def best_cell(grid: Grid, scores: NDArray[np.float64], limit: float) -> int:
     return min(cells, key=lambda c: (-scores[c], grid.totals[c], c), default=-1)
 
 
-def best_so_far(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Running maximum of each row, nan until the first score."""
-    return np.fmax.accumulate(scores, axis=1)
-
-
 def best_so_far_of_draws(
     words: NDArray[np.uint32], values: NDArray[np.float64]
 ) -> NDArray[np.float64]:

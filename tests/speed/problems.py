@@ -25,15 +25,22 @@ def _stage(name: str, sizes: tuple[float, ...], samples: tuple[int, ...]) -> dic
 
 def two_stages() -> LookupTable:
     """3,150 cells: 5 models by 7 sample counts, then 6 models by 15."""
+    return _table(SIZES_A, SAMPLES_A, SIZES_B, SAMPLES_B)
+
+
+def _table(
+    sizes_a: tuple[float, ...], samples_a: tuple[int, ...],
+    sizes_b: tuple[float, ...], samples_b: tuple[int, ...],
+) -> LookupTable:  # fmt: skip
     task = Task.from_mapping(
         {
             "name": "speed", "kind": "modelled", "metric": "score", "metrics": ["score"],
             "default_budget": BUDGET,
-            "stages": [_stage("a", SIZES_A, SAMPLES_A), _stage("b", SIZES_B, SAMPLES_B)],
+            "stages": [_stage("a", sizes_a, samples_a), _stage("b", sizes_b, samples_b)],
         }
     )  # fmt: skip
     rng = np.random.default_rng(0)
-    n = len(SIZES_A) * len(SAMPLES_A) * len(SIZES_B) * len(SAMPLES_B)
+    n = len(sizes_a) * len(samples_a) * len(sizes_b) * len(samples_b)
     column = {"score": rng.random(n)}
     return LookupTable.from_arrays(
         task,
@@ -42,19 +49,25 @@ def two_stages() -> LookupTable:
     )
 
 
-def random_asks(n: int, seed: int = 0) -> NDArray[np.int64]:
-    """Any model, any sample count from 1 to 100, in each stage."""
+def million_cells() -> LookupTable:
+    """A million cells: in each of two stages 10 models by the odd sample counts up to 199."""
+    sizes = tuple(1e9 * (1 + 7 * i) for i in range(10))
+    return _table(sizes, tuple(range(1, 200, 2)), sizes, tuple(range(1, 200, 2)))
+
+
+def random_asks(table: LookupTable, n: int, seed: int = 0) -> NDArray[np.int64]:
+    """Any model and any sample count, on the grid and off it, in each stage."""
     rng = np.random.default_rng(seed)
     asked = np.empty((n, 2, 2), dtype=np.int64)
-    asked[:, 0, 0] = rng.integers(0, len(SIZES_A), n)
-    asked[:, 1, 0] = rng.integers(0, len(SIZES_B), n)
-    asked[:, :, 1] = rng.integers(1, 101, (n, 2))
+    for i, stage in enumerate(table.task.stages):
+        asked[:, i, 0] = rng.integers(0, len(stage.models), n)
+        asked[:, i, 1] = rng.integers(1, stage.samples[-1] + 1, n)
     return asked
 
 
 def affordable_asks(simulator: Simulator, n: int) -> list[Configuration]:
     """Configurations off the grid in both stages, within the budget."""
-    asked = random_asks(20 * n)
+    asked = random_asks(simulator.table, 20 * n)
     off = ~np.isin(asked[:, 0, 1], SAMPLES_A) & ~np.isin(asked[:, 1, 1], SAMPLES_B)
     answered = ~np.isnan(simulator.evaluate_many(asked))
     return [simulator.space.from_indices(row) for row in asked[off & answered][:n]]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulator import Configuration, LookupTable, Simulator
-from tests.speed.problems import BUDGET, affordable_asks, random_asks, two_stages
+from tests.speed.problems import BUDGET, affordable_asks, million_cells, random_asks, two_stages
 
 pytestmark = [pytest.mark.speed, pytest.mark.slow]
 
@@ -116,24 +116,30 @@ def test_evaluate_exact_by_syne_tune(
 MILLION = 1_000_000
 
 
+@pytest.fixture(scope="module", params=["small", "million"])
+def sized(request: Any) -> LookupTable:
+    """A table of 3,150 cells, which the innermost cache holds, and one of a million, which not."""
+    return two_stages() if request.param == "small" else million_cells()
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", [np.int64, np.int32])
-def test_evaluate_many(benchmark: Any, table: LookupTable, dtype: type, threads: int) -> None:
-    simulator = Simulator(table, BUDGET)
-    asked = random_asks(MILLION).astype(dtype)
+def test_evaluate_many(benchmark: Any, sized: LookupTable, dtype: type, threads: int) -> None:
+    simulator = Simulator(sized, 4000.0 if sized.space.n_cells == MILLION else BUDGET)
+    asked = random_asks(sized, MILLION).astype(dtype)
     share = np.isnan(simulator.evaluate_many(asked)).mean()
     assert 0.05 < share < 0.95, "the budget binds"
     benchmark.extra_info["items"] = MILLION
     benchmark.pedantic(
-        simulator.evaluate_many, args=(asked,), kwargs={"threads": threads}, rounds=40,
+        simulator.evaluate_many, args=(asked,), kwargs={"threads": threads}, rounds=60,
         warmup_rounds=3,
     )  # fmt: skip
 
 
-def test_bare_gather(benchmark: Any, table: LookupTable) -> None:
-    """`out[i] = scores[cells[i]]`, compiled, of a million cells: no asks, no budget, no checks."""
+def test_bare_gather(benchmark: Any, sized: LookupTable) -> None:
+    """`out[i] = scores[cells[i]]`, compiled, at random: no asks, no budget, no checks."""
     numba = pytest.importorskip("numba")
-    scores = np.array(table.scores())
+    scores = np.array(sized.scores())
     cells = np.random.default_rng(2).integers(0, len(scores), MILLION)
     out = np.empty(MILLION)
 
@@ -143,4 +149,4 @@ def test_bare_gather(benchmark: Any, table: LookupTable) -> None:
             out[i] = scores[cells[i]]
 
     benchmark.extra_info["items"] = MILLION
-    benchmark.pedantic(gather, args=(scores, cells, out), rounds=40, warmup_rounds=3)
+    benchmark.pedantic(gather, args=(scores, cells, out), rounds=60, warmup_rounds=3)
