@@ -292,6 +292,8 @@ class Store:
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
             line = (str(error).splitlines() or ["not readable as Parquet"])[0]
             raise StoreError(f"{path} is no shard of this version: {line}") from None
+        if dict(frame.schema) != _columns(pl):
+            raise StoreError(f"{path} is no shard of this version: its columns have other types")
         if len(frame) == 0 or sum(frame.null_count().row(0)):
             raise StoreError(f"{path} is no shard of this version: it has empty entries or no row")
         for column, expected in (("sweep", self.identity), ("stage", stage), ("model", model)):

@@ -1,6 +1,8 @@
 """Trials as data frames, Polars and pandas: of one search, and of all searches of a bench.
 
-python examples/data_frames.py DIR
+    python examples/data_frames.py DIR
+
+DIR is the folder of a bench; where there is none yet, a small one is run into it.
 """
 
 from __future__ import annotations

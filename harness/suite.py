@@ -33,6 +33,9 @@ SUITES = Path(__file__).parent / "suites"
 DEFAULT_SUITE = SUITES / "default.toml"
 
 Scalar = bool | int | float | str
+MOST_SEEDS = 100_000
+"""A count of seeds becomes a list of them; a slip of the pen must not fill the memory."""
+
 Seed = Annotated[int, Field(ge=0)]
 
 
@@ -83,15 +86,19 @@ class Suite(_Strict):
         if isinstance(value, int) and not isinstance(value, bool):
             if value < 1:
                 raise ValueError(f"there must be at least 1 seed, not {value}")
+            if value > MOST_SEEDS:
+                raise ValueError(f"there may be at most {MOST_SEEDS:,} seeds, not {value:,}")
             return tuple(range(value))
         return value
 
     @field_validator("seeds", "tables", "budgets")
     @classmethod
     def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        twice = [item for i, item in enumerate(value) if item in value[:i]]
-        if twice:
-            raise ValueError(f"{twice[0]!r} is given twice")
+        seen: set[Any] = set()
+        for item in value:
+            if item in seen:
+                raise ValueError(f"{item!r} is given twice")
+            seen.add(item)
         return value
 
     @model_validator(mode="after")

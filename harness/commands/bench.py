@@ -73,8 +73,7 @@ def bench(
 ) -> None:
     """Run SUITE and print the leaderboard.
 
-    SUITE is a TOML file, or one that ships: `default` (every agent that needs no language model on
-    every table) or `recorded` (agents that think with one, replayed).
+    SUITE is a TOML file; by default every agent that needs no language model, on every table.
 
     What DIR already holds is not run again: an interrupted bench goes on where it was, and changed
     settings or code run anew. The results are those of the suite as given; finished cells of other

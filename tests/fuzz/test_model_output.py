@@ -52,7 +52,7 @@ def task(name: str) -> TaskSpec:
 @pytest.fixture(autouse=True)
 def not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chatdev, "run_main", lambda *_: chatdev.Ran(False, "not run here"))
-    monkeypatch.setattr(math._process(), "seconds", 2.0)
+    monkeypatch.setattr(math._process(), "seconds", 1.0)
 
 
 def passed_on(name: str, texts: list[str]) -> list[str]:
@@ -104,8 +104,6 @@ def samples(name: str) -> st.SearchStrategy[tuple[str, list[str]]]:
 @example(("math", ["answer" + SPACES]))
 @example(("math", ["\\boxed{" * 5000]))
 @example(("math", ["\\boxed{9^{9^{9^{9}}}}"]))
-@example(("math", ["\\boxed{10^{1000000000}}"]))
-@example(("math", ["\\boxed{99999999!}"]))
 @example(("2wiki", ["answer" + SPACES, "final" + SPACES]))
 @example(("2wiki", ["answer is" + SPACES + "x", "Answer" + SPACES + ":"]))
 @example(("synthetic", ["answer" + " " * 3000 + "!!!!!!"]))

@@ -55,6 +55,8 @@ def test_the_text_of_a_suite(text: str) -> None:
 
 @fuzz
 @given(twisted(tomllib.loads(SUITE)))
+@example({"seeds": 2**31})
+@example({"seeds": list(range(50_000))})
 def test_the_structure_of_a_suite(data: Any) -> None:
     found = survive(make_suite, data)
     if isinstance(found, Suite):

@@ -129,7 +129,10 @@ def change_frame(draw: Callable[..., Any], frame: pl.DataFrame) -> pl.DataFrame:
         values: list[Any] = frame[column].to_list()
         values[row] = value
         try:
-            return frame.with_columns(pl.Series(column, values, strict=kind == 0))
+            changed = pl.Series(column, values, strict=kind == 0)
+            if changed.dtype == pl.Object:  # of Python's own, which no file holds
+                raise TypeError
+            return frame.with_columns(changed)
         except (TypeError, OverflowError, UnicodeEncodeError, pl.exceptions.PolarsError):
             return frame.with_columns(pl.Series(column, [None] * len(frame)))
     if kind == 3:
@@ -137,7 +140,8 @@ def change_frame(draw: Callable[..., Any], frame: pl.DataFrame) -> pl.DataFrame:
     if kind == 4:
         return frame.drop(column)
     if kind == 5:
-        return frame.rename({column: draw(st.sampled_from((f"{column}x", "", "a\nb", "ü")))})
+        name = draw(st.sampled_from((f"{column}x", "", "a\nb", "ü")))
+        return frame if name in frame.columns else frame.rename({column: name})
     if kind == 6:
         return frame.with_columns(pl.lit(None, dtype=draw(st.sampled_from(TYPES))).alias(column))
     if kind == 7:
