@@ -48,6 +48,17 @@ test-long: .venv/stamp ## Run what takes minutes: 20 kills, 100,000 cells, 8 mil
 test-ray: .venv-ray/stamp ## Test sweeps and benches on a local Ray cluster of two nodes, one of them lost
 	.venv-ray/bin/python -m pytest -q -m slow tests/collectors/test_ray.py tests/harness/test_ray_bench.py
 
+# So have the libraries that this project is held against.
+.venv-peers/stamp: pyproject.toml constraints.txt tests/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --constraint constraints.txt \
+		--requirement tests/peers/requirements.txt --editable '.[dev,optimisers,report,smac]'
+	@touch $@
+
+.PHONY: test-peers
+test-peers: .venv-peers/stamp ## Test against Syne Tune and the wrapped libraries used plainly (PEER_SEEDS=50)
+	PEER_SEEDS=$(or $(PEER_SEEDS),50) .venv-peers/bin/python -m pytest -q -s -n $(TESTERS) -m peers tests/peers
+
 .PHONY: test-browser
 test-browser: .venv/stamp ## Test the page in Chromium, with screenshots in results/screenshots
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null \

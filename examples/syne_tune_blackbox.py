@@ -75,14 +75,17 @@ def search(box: BlackboxTabular, trials: int, seed: int = 0) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         tuner.tuner_path = Path(folder)
         tuner.run()
-    found = tuner.tuning_status.last_metric_seen_per_trial
-    asked = tuner.tuning_status.trial_rows
-    return pd.DataFrame([{**asked[number], **found[number]} for number in found])
+    rows = tuner.tuning_status.trial_rows.values()  # what was asked and what came back
+    return pd.DataFrame([row for row in rows if "score" in row])
 
 
 def main() -> None:
     logging.disable(logging.CRITICAL)
     table = load(sys.argv[1] if len(sys.argv) > 1 else "2wiki")
+    if not table.present("train").all():
+        sys.exit(
+            f"{table.name} has holes, and this search may ask for any cell: take another table"
+        )
     box, simulator = blackbox_of(table), Simulator(table)
     best = simulator.optimum
     again = box.objective_function(settings_of(best.configuration), fidelity={"epoch": 1})

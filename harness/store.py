@@ -19,6 +19,7 @@ from simulator.scrub import held_secrets, hidden, scrub
 if TYPE_CHECKING:
     import polars as pl
 
+_CELLS_AT_ONCE = 2000
 _GROUP = ("agent", "table", "kind", "budget", "cost_model", "seed")
 
 
@@ -86,10 +87,20 @@ def collect(plan: Plan, folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The finished cells of a plan as one frame of trials and one of runs, in the plan's order."""
     import polars as pl
 
+    starts = range(0, max(len(plan.cells), 1), _CELLS_AT_ONCE)
+    parts = [_collect(plan, plan.cells[i : i + _CELLS_AT_ONCE], folder) for i in starts]
+    trials, runs = zip(*parts, strict=True)
+    return pl.concat(trials, rechunk=True), pl.concat(runs, rechunk=True)
+
+
+def _collect(plan: Plan, cells: Sequence[Cell], folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`collect` of some cells: values are Python's own, some ten times as large, until the end."""
+    import polars as pl
+
     trials: dict[str, list[Any]] = {name: [] for name in (*_GROUP, "number", *TRIAL_COLUMNS)}
     extra: dict[str, list[Any]] = {"incumbent": [], "incumbent_score": [], "regret": []}
     runs: dict[str, list[Any]] = {name: [] for name in _RUN_TYPES}
-    for cell in plan.cells:
+    for cell in cells:
         data = read_cell(folder, cell)
         if data is None:
             continue

@@ -49,6 +49,10 @@ def block(results: Results) -> str:
         f"under the regret, over all tables. From `make bench` on {about['machine']}, "
         f"{about['date'][:10]}; seconds are of that machine."
     )
+    same = about.get("same_in_every_seed", ())
+    if same:
+        names = " and ".join(f"`{escaped(name)}`" for name in same)
+        text += f" Of {names} every seed is the same run: a rate there is all or nothing a table."
     return "\n".join([*lines, "", text])
 
 

@@ -26,7 +26,7 @@ from simulator import Simulator
 from tests.agents.test_quality import landscape
 from tests.peers import plain
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.peers
 
 TRIALS = 30
 SEEDS = int(os.environ.get("PEER_SEEDS", "50"))
@@ -87,36 +87,33 @@ def no_worse(agent: str, library: str, search: plain.Search, name: str) -> None:
 
 def optuna_sampler(name: str, *, log: bool) -> plain.Search:
     def make(seed: int) -> Any:
-        optuna = pytest.importorskip("optuna")
-        if name == "GPSampler":
-            pytest.importorskip("torch")
+        import optuna
+
         with plain.hushed():
             return getattr(optuna.samplers, name)(seed=seed)
 
     return plain.optuna_sampler(make, log=log)
 
 
-LIBRARIES: dict[str, tuple[str, str, Callable[[], plain.Search]]] = {
-    "tpe": ("tpe", "optuna", lambda: optuna_sampler("TPESampler", log=False)),
-    "tpe-log": ("tpe", "optuna", lambda: optuna_sampler("TPESampler", log=True)),
-    "genetic": ("genetic", "optuna", lambda: optuna_sampler("NSGAIISampler", log=False)),
-    "genetic-log": ("genetic", "optuna", lambda: optuna_sampler("NSGAIISampler", log=True)),
-    "cmaes": ("cmaes", "cmaes", lambda: plain.cmaes_package),
-    "nevergrad": ("nevergrad", "nevergrad", lambda: plain.nevergrad_package),
-    "smac": ("smac", "smac", lambda: plain.smac_package),
-    "gp-skopt": ("gp", "skopt", lambda: plain.skopt_package),
-    "gp-optuna": ("gp", "torch", lambda: optuna_sampler("GPSampler", log=True)),
+LIBRARIES: dict[str, tuple[str, Callable[[], plain.Search]]] = {
+    "tpe": ("tpe", lambda: optuna_sampler("TPESampler", log=False)),
+    "tpe-log": ("tpe", lambda: optuna_sampler("TPESampler", log=True)),
+    "genetic": ("genetic", lambda: optuna_sampler("NSGAIISampler", log=False)),
+    "genetic-log": ("genetic", lambda: optuna_sampler("NSGAIISampler", log=True)),
+    "cmaes": ("cmaes", lambda: plain.cmaes_package),
+    "nevergrad": ("nevergrad", lambda: plain.nevergrad_package),
+    "smac": ("smac", lambda: plain.smac_package),
+    "gp-skopt": ("gp", lambda: plain.skopt_package),
+    "gp-optuna": ("gp", lambda: optuna_sampler("GPSampler", log=True)),
 }
 
 
 @pytest.mark.parametrize("name", ["2wiki", "landscapes"])
 @pytest.mark.parametrize("which", LIBRARIES)
 def test_no_worse_than_the_library_plainly(which: str, name: str) -> None:
-    agent, package, search = LIBRARIES[which]
-    pytest.importorskip(package)
+    agent, search = LIBRARIES[which]
     no_worse(agent, which, search(), name)
 
 
 def test_hyperband_no_worse_than_optunas() -> None:
-    pytest.importorskip("optuna")
     no_worse("hyperband", "hyperband", plain.optuna_hyperband, "2wiki")
