@@ -18,6 +18,7 @@ import numpy as np
 
 from agents.base import Agent
 from agents.card import TaskCard
+from agents.tuning import tuned
 from simulator.errors import MissingExtra, UnknownName, UsageError
 
 ENTRY_POINT_GROUP = "agenttts.agents"
@@ -164,8 +165,13 @@ def agent_class(name: str) -> type[Agent]:
 
 
 def create(name: str, card: TaskCard, seed: int = 0, **settings: Any) -> Agent:
-    """Make an agent for a task card; the same name, card, seed and settings ask the same things."""
+    """Make an agent for a task card; the same name, card, seed and settings ask the same things.
+
+    The setting `tuning` may name what `agents.tuning` holds for the agent: `best-case`.
+    """
     made = agent_class(name)
+    if name in SHIPPED:
+        settings = tuned(name, settings)
     known = list(inspect.signature(made).parameters)[2:] if settings else []
     for setting in settings:
         if setting not in known:

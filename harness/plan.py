@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from agents.registry import agent_class, available
+from agents.registry import SHIPPED, agent_class, available
+from agents.tuning import tuned
 from harness.cells import Cell, settings_text, table_hash
 from harness.code_version import Sources, fingerprint, missing_packages
 from harness.search import Problem
@@ -121,7 +122,8 @@ def _agents(suite: Suite, sources: Sources, notes: list[str]) -> list[AgentEntry
             elif not info.llm:
                 entries.append(AgentEntry(name=info.name))
         return entries
-    for entry in suite.agents:
+    entries = [_tuned(entry) for entry in suite.agents]
+    for entry in entries:
         if entry.name in known:
             info = known[entry.name]
             missing = missing_packages(info.target, sources)
@@ -131,7 +133,15 @@ def _agents(suite: Suite, sources: Sources, notes: list[str]) -> list[AgentEntry
             raise UnknownName("agent", entry.name, known)
         if entry.settings or entry.name not in known:
             _check_settings(entry)
-    return list(suite.agents)
+    return entries
+
+
+def _tuned(entry: AgentEntry) -> AgentEntry:
+    """The entry with the settings that its `tuning` stands for, which decide its cells."""
+    if "tuning" not in entry.settings or entry.name not in SHIPPED:
+        return entry
+    settings = tuned(entry.name, entry.settings)
+    return entry.model_copy(update={"settings": settings, "label": entry.shown})
 
 
 def _check_settings(entry: AgentEntry) -> None:

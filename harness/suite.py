@@ -46,7 +46,8 @@ class _Strict(BaseModel):
 class AgentEntry(_Strict):
     """An agent of a suite: a registered name or `module:Class`, its settings, and what to call it.
 
-    `label` (default: the name) is what results show; the same agent with two settings needs two.
+    `label` (default: the name, with its `tuning` where that is set) is what results show; the same
+    agent with two settings needs two.
     """
 
     name: str = Field(min_length=1)
@@ -56,7 +57,8 @@ class AgentEntry(_Strict):
     @property
     def shown(self) -> str:
         """The name in results."""
-        return self.label or self.name
+        tuning = self.settings.get("tuning")
+        return self.label or (f"{self.name} ({tuning})" if tuning else self.name)
 
 
 class Suite(_Strict):

@@ -73,7 +73,9 @@ def bench(
 ) -> None:
     """Run SUITE and print the leaderboard.
 
-    SUITE is a TOML file; by default every agent that needs no language model, on every table.
+    SUITE is a TOML file, or one that ships: `default` (every agent that needs no language model on
+    every table), `best-case` (baselines with the settings that did best on generated landscapes) or
+    `recorded` (agents that think with a language model, replayed).
 
     What DIR already holds is not run again: an interrupted bench goes on where it was, and changed
     settings or code run anew. The results are those of the suite as given; finished cells of other

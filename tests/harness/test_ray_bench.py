@@ -161,11 +161,21 @@ def test_the_loss_of_a_node_half_way_changes_nothing(
     ray.init(address=cluster.address, log_to_driver=False)
     (worker,) = cluster.worker_nodes
     nodes = {node["NodeID"] for node in ray.nodes()}
+    (doomed,) = nodes - {ray.get_runtime_context().get_node_id()}
     wait_for(lambda: visited() == nodes)
     lost: list[Progress] = []
 
+    def begins_there(seconds: float = 3.0) -> bool:
+        """Whether a cell begins on the worker now: its chunk is then at work, and will be lost."""
+        before, deadline = len(list(marks.glob(f"{doomed}-*"))), time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if len(list(marks.glob(f"{doomed}-*"))) > before:
+                return True
+            time.sleep(0.01)
+        return False
+
     def tell(now: Progress) -> None:
-        if not lost and now.done >= SEEDS // 2:
+        if not lost and now.done >= SEEDS // 3 and begins_there():
             lost.append(now)
             cluster.remove_node(worker, allow_graceful=False)
 
@@ -218,9 +228,10 @@ def test_a_cluster_that_is_lost_is_one_line_and_finished_cells_are_kept(
     cluster.shutdown()
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
-    last = err.strip().splitlines()[-1]
-    assert last.startswith("agenttts: the Ray cluster is gone (")
-    assert last.endswith("finished cells are kept: run the same command again to go on")
+    # Ray's own core may still log beside it, to the same stream.
+    (said,) = [line for line in err.splitlines() if line.startswith("agenttts: the Ray cluster")]
+    assert said.startswith("agenttts: the Ray cluster is gone (")
+    assert said.endswith("finished cells are kept: run the same command again to go on")
     assert "Traceback" not in err
     kept = cells_in(tmp_path / "ray")
     assert 6 < kept < SEEDS

@@ -28,9 +28,9 @@ speed` takes the regret of the `gp` rows over 50 seeds, which takes an hour. Row
 a run did not measure are left out.
 
 The gather reads one score for each of a million cell indices that are given to it. From a table of
-a million cells it waits for memory, as lookups there do. Of 3,150 cells the innermost cache holds
-all, and the gather is then a bound that lookups cannot come near on one thread: reading a million
-64-bit configurations, 32 MB, takes longer than that gather. Both are shown."""
+a million cells it waits for memory, as lookups there do. A table of 3,150 cells lies in the
+innermost cache, and the gather hardly waits at all, while lookups still read 32 MB of
+configurations. Both are shown."""
 
 
 @dataclass(frozen=True)
