@@ -76,6 +76,11 @@ class BenchResult:
         """`summary.parquet`, one row for each agent, table and budget."""
         return _read(self.out / "summary.parquet")
 
+    @property
+    def varied(self) -> polars.DataFrame:
+        """`varied.parquet`, one row for each agent, table, budget, noise and number of examples."""
+        return _read(self.out / "varied.parquet")
+
 
 def run_bench(
     suite: Suite | str | Path | None = None,
@@ -83,7 +88,7 @@ def run_bench(
     out: str | Path,
     agents: Sequence[str | Mapping[str, Any]] | None = None,
     tables: Tables | None = None,
-    budgets: Sequence[float] | float | None = None,
+    budgets: Sequence[float | str] | float | str | None = None,
     jobs: int | None = 1,
     backend: Backend = "local",
     on_progress: Callable[[Progress], None] | None = None,
@@ -94,7 +99,7 @@ def run_bench(
 
     `suite` is a TOML file, a `Suite`, or None for the default one; `agents`, `tables` (names,
     folders, or tables in memory), `budgets` and `settings` (`seeds`, `trials`, `workers`, `cost`,
-    `match`, `noise`, `duplicates`) replace what it says. `jobs` processes run at a time, None for
+    `match`, `noise`, `duplicates`, `vary_examples`, `vary_noise`) replace what it says. `jobs` processes run at a time, None for
     one a processor; results do not depend on it. A failing agent fails its cell alone.
 
     >>> import tempfile
@@ -116,13 +121,14 @@ def run_bench(
     with _one_line(folder), locked(folder):
         clear_temporaries(folder, folder / "cells", folder / "failed")
         plan = with_imports(plan, folder)
-        missing = [cell for cell in plan.cells if read_cell(folder / "cells", cell) is None]
-        resumed = len(plan.cells) - len(missing)
+        cells = plan.all_cells
+        missing = [cell for cell in cells if read_cell(folder / "cells", cell) is None]
+        resumed = len(cells) - len(missing)
         failed = _run(plan, missing, folder, jobs, backend, on_progress)
         seconds = time.perf_counter() - begin
         agent_seconds, lookup_seconds = _write(plan, folder, failed, seconds, command)
     return BenchResult(
-        folder, len(plan.cells), len(plan.cells) - len(failed), resumed, tuple(failed), plan.notes,
+        folder, len(cells), len(cells) - len(failed), resumed, tuple(failed), plan.notes,
         seconds, agent_seconds, lookup_seconds,
     )  # fmt: skip
 
@@ -144,10 +150,10 @@ def _suite(
     suite: Suite | str | Path | None,
     agents: Sequence[str | Mapping[str, Any]] | None,
     tables: Tables | None,
-    budgets: Sequence[float] | float | None,
+    budgets: Sequence[float | str] | float | str | None,
     settings: Mapping[str, Any],
 ) -> Suite:
-    several = [budgets] if isinstance(budgets, int | float) else budgets
+    several = [budgets] if isinstance(budgets, int | float | str) else budgets
     names = None if tables is None else [_name(table) for table in tables]
     given = {
         "agents": None if agents is None else list(agents),
@@ -176,7 +182,7 @@ def _run(
     on_progress: Callable[[Progress], None] | None,
 ) -> list[str]:
     """Run the missing cells; returns one line for each that failed, in the plan's order."""
-    total, failures = len(plan.cells), dict[Cell, str]()
+    total, failures = len(plan.all_cells), dict[Cell, str]()
     done = resumed = total - len(missing)
     running: list[str] = []
 

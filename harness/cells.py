@@ -33,7 +33,8 @@ TRIAL_COLUMNS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """What decides a cell's content. `table` and `label` are names, the hashes say of what."""
+    """What decides a cell's content. `table` and `label` are names, the hashes say of what;
+    `examples` is how many training examples the search sees, None all."""
 
     agent: str
     label: str
@@ -49,11 +50,18 @@ class Cell:
     match: str
     noise: str
     duplicates: str
+    examples: int | None = None
 
     @cached_property
     def content(self) -> dict[str, Any]:
         """All fields by name, as the cell's file holds them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def varied(self) -> str:
+        """In words, what sets the cell apart from the bench's own settings; empty for most."""
+        fewer = "" if self.examples is None else f", {self.examples} examples"
+        return fewer if self.noise == "mean" else f"{fewer}, {self.noise} noise"
 
     @property
     def key(self) -> str:

@@ -134,7 +134,8 @@ def _add(made: Import, table: LookupTable, folder: Path, given: dict[str, Any]) 
         whole = pl.concat([old.filter(others), new], how="vertical_relaxed")
         write_atomically(folder / f"{name}.parquet", whole.write_parquet)
         kept = whole.height if name == "runs" else kept
-    about = _about(held.about, made, plan) | {"cells": kept + len(held.about.get("failed", ()))}
+    cells = kept + held.about.get("varied_runs", 0) + len(held.about.get("failed", ()))
+    about = _about(held.about, made, plan) | {"cells": cells}
     write_text(folder / "bench.json", json.dumps(about, indent=1, ensure_ascii=False))
     write_report(folder)
     return plan
@@ -170,7 +171,7 @@ def _plan(settings: dict[str, Any], table: LookupTable) -> Plan:
         make_suite({**settings, "agents": ["random"], "tables": [table.name]}),
         [table if table.path is None else table.path],
     )
-    return replace(plan, cells=(), notes=())
+    return replace(plan, cells=(), notes=(), varied=())
 
 
 def _replayed(made: Import, plan: Plan, folder: Path) -> Plan:

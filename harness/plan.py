@@ -14,7 +14,7 @@ from harness.code_version import Sources, fingerprint, missing_packages
 from harness.search import Problem
 from harness.suite import AgentEntry, Suite
 from harness.work import Chunk
-from simulator import LookupTable
+from simulator import LookupTable, Simulator
 from simulator.errors import MissingExtra, UnknownName, UsageError
 from simulator.simulator import Duplicates, Match, Noise
 
@@ -35,29 +35,48 @@ class TableAtBudget:
     best: float
     worst: float
     near_optimal: int
+    variants: tuple[Variant, ...] = ()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Other terms under which a table is searched again: its noise, and how many examples."""
+
+    noise: str
+    examples: int | None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of a bench, in the order of its results, and what was left out (`notes`)."""
+    """All cells of a bench, in the order of its results, and what was left out (`notes`).
+
+    `cells` are searched on the suite's own terms, `varied` on fewer examples or with other noise.
+    """
 
     suite: Suite
     cells: tuple[Cell, ...]
     tables: tuple[TableAtBudget, ...]
     settings: Mapping[str, Mapping[str, Any]]
     notes: tuple[str, ...] = ()
+    varied: tuple[Cell, ...] = ()
     _where: Mapping[tuple[str, float], TableAtBudget] = field(default_factory=dict)
+
+    @property
+    def all_cells(self) -> tuple[Cell, ...]:
+        """What there is to run."""
+        return self.cells + self.varied
 
     def at(self, cell: Cell) -> TableAtBudget:
         """The table of a cell at its budget."""
         return self._where[cell.table_hash, cell.budget]
 
     def chunks(self, cells: Sequence[Cell], size: int, parent: int) -> Iterator[Chunk]:
-        """Cells in groups of one agent, table and budget: tables outermost, so that a worker
+        """Cells in groups of one agent, table, budget and variant: tables outermost, so that a worker
         keeps the table that it has loaded."""
-        groups: dict[tuple[str, float, str], list[Cell]] = {}
+        groups: dict[tuple[Any, ...], list[Cell]] = {}
         for cell in cells:
-            groups.setdefault((cell.table_hash, cell.budget, cell.label), []).append(cell)
+            key = (cell.table_hash, cell.budget, cell.label, cell.noise, cell.examples)
+            groups.setdefault(key, []).append(cell)
         order = {(t.hash, t.budget): i for i, t in enumerate(self.tables)}
         for key in sorted(groups, key=lambda key: order[key[0], key[1]]):
             group = groups[key]
@@ -77,30 +96,36 @@ def make_plan(suite: Suite, tables: Tables | None = None) -> Plan:
     entries = _agents(suite, sources, notes)
     code = {entry.name: code_of(entry.name, sources) for entry in entries}
     ready = _tables(suite, tables)
-    cells = tuple(
-        Cell(
-            agent=entry.name,
-            label=entry.shown,
-            settings=settings_text(entry.settings),
-            table=at.table.name,
-            table_hash=at.hash,
-            code=code[entry.name],
-            budget=at.budget,
-            cost=suite.cost,
-            seed=seed,
-            trials=suite.trials,
-            workers=suite.workers,
-            match=suite.match,
-            noise=suite.noise,
-            duplicates=suite.duplicates,
-        )
-        for at in ready
-        for entry in entries
-        for seed in suite.seeds
-    )
+    notes += _without_variants(suite, ready)
+
+    def cells(at: TableAtBudget, variant: Variant) -> list[Cell]:
+        return [
+            Cell(
+                agent=entry.name,
+                label=entry.shown,
+                settings=settings_text(entry.settings),
+                table=at.table.name,
+                table_hash=at.hash,
+                code=code[entry.name],
+                budget=at.budget,
+                cost=suite.cost,
+                seed=seed,
+                trials=suite.trials,
+                workers=suite.workers,
+                match=suite.match,
+                noise=variant.noise,
+                duplicates=suite.duplicates,
+                examples=variant.examples,
+            )
+            for entry in entries
+            for seed in suite.seeds
+        ]
+
+    own = tuple(cell for at in ready for cell in cells(at, Variant(suite.noise, None)))
+    varied = tuple(cell for at in ready for v in at.variants for cell in cells(at, v))
     settings = {entry.shown: dict(entry.settings) for entry in entries}
     where = {(at.hash, at.budget): at for at in ready}
-    return Plan(suite, cells, tuple(ready), settings, tuple(notes), where)
+    return Plan(suite, own, tuple(ready), settings, tuple(notes), varied, where)
 
 
 def code_of(agent: str, sources: Sources | None = None) -> str:
@@ -176,7 +201,7 @@ def _tables(suite: Suite, given: Tables | None) -> list[TableAtBudget]:
         for budget in suite.budgets or (None,):
             simulator = Problem.of(
                 table,
-                budget=budget,
+                budget=_in_units(budget, table, suite),
                 cost=suite.cost,
                 match=cast(Match, suite.match),
                 noise=cast(Noise, suite.noise),
@@ -186,10 +211,49 @@ def _tables(suite: Suite, given: Tables | None) -> list[TableAtBudget]:
                 TableAtBudget(
                     table, where, content, simulator.budget, simulator.optimum.score,
                     float(simulator.scores[simulator.feasible_cells].min()),
-                    simulator.near_optimal(0.01),
+                    simulator.near_optimal(0.01), _variants(suite, simulator),
                 )
             )  # fmt: skip
+            if any(at.table is table and at.budget == simulator.budget for at in ready[:-1]):
+                raise UsageError(f"two budgets of {table.name!r} are {simulator.budget:.6g}")
     return ready
+
+
+def _in_units(budget: float | str | None, table: LookupTable, suite: Suite) -> float | None:
+    """A budget in the suite's cost model; `0.5x` is that multiple of the table's own."""
+    if not isinstance(budget, str):
+        return budget
+    if suite.cost != "units":
+        raise UsageError(
+            f"budget {budget!r} is a multiple of a table's own budget, which is in units: with "
+            f"cost {suite.cost!r} give numbers"
+        )
+    return float(budget.removesuffix("x")) * table.task.default_budget
+
+
+def _variants(suite: Suite, simulator: Simulator) -> tuple[Variant, ...]:
+    """On what other terms a table can be searched: those that need outcomes only if it has them."""
+    outcomes = simulator.split.outcomes
+    metric = simulator.task.metric
+    held = outcomes is not None and metric in outcomes.metrics
+    if outcomes is not None and held:
+        held = bool((outcomes.rows(simulator.feasible_cells) >= 0).all())
+    noises = [n for n in suite.vary_noise if n != suite.noise and (n == "mean" or held)]
+    sizes = suite.vary_examples if outcomes is not None and held else ()
+    fewer = [size for size in sizes if outcomes is not None and size < outcomes.n_examples]
+    return (
+        *(Variant(suite.noise, size) for size in fewer), *(Variant(n, None) for n in noises),
+    )  # fmt: skip
+
+
+def _without_variants(suite: Suite, ready: Sequence[TableAtBudget]) -> list[str]:
+    """A note of the tables that cannot be searched on the other terms that a suite asks for."""
+    if not suite.vary_examples and not suite.vary_noise:
+        return []
+    names = dict.fromkeys(at.table.name for at in ready if not at.variants)
+    if not names:
+        return []
+    return [f"not searched on fewer examples or with other noise: {', '.join(names)}"]
 
 
 def _open(source: str | Path | LookupTable) -> tuple[LookupTable, str | LookupTable]:

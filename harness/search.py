@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -65,12 +65,16 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Problem:
-    """A table at a budget, made ready once and searched by any number of agents and seeds."""
+    """A table at a budget, made ready once and searched by any number of agents and seeds.
+
+    `examples` is how many training examples a search sees, drawn by its seed; None all of them.
+    """
 
     table: LookupTable
     simulator: Simulator
     card: TaskCard
     on_test: Simulator | None
+    examples: int | None = None
 
     @classmethod
     def of(
@@ -84,6 +88,7 @@ class Problem:
         match: Match = "nearest",
         noise: Noise = "mean",
         duplicates: Duplicates = "charge",
+        examples: int | None = None,
     ) -> Problem:
         """Check everything that does not depend on the agent; raises as `Simulator` does."""
         if trials < 1:
@@ -95,7 +100,31 @@ class Problem:
         )
         _ = simulator.optimum  # worked out here, so that no agent's time holds it
         card = TaskCard.of(simulator, trials=trials, workers=workers)
-        return cls(table, simulator, card, _on_test(table, match))
+        if examples is not None:
+            if card.examples is None or not 1 <= examples <= card.examples:
+                held = "none" if card.examples is None else f"{card.examples}"
+                raise UsageError(
+                    f"a search of {table.name!r} cannot see {examples} training examples: the "
+                    f"table holds outcomes of {held}"
+                )
+            card = replace(card, examples=examples)
+        return cls(table, simulator, card, _on_test(table, match), examples)
+
+    def evaluate(self, simulator: Simulator, ask: Ask, start: float) -> Trial:
+        """One trial. Where a search sees few examples, those are its whole split."""
+        seen, wanted = self.examples, ask.examples
+        if seen is None:
+            return simulator.evaluate(ask.configuration, examples=wanted, start=start, why=ask.why)
+        whole = wanted is None or wanted >= seen
+        trial = simulator.evaluate(
+            ask.configuration, examples=seen if whole else wanted, start=start, why=ask.why
+        )
+        return replace(trial, examples=None) if whole else trial
+
+    def table_score(self, simulator: Simulator, trial: Trial) -> float | None:
+        """The table's own score of what answered a trial: without noise, on all examples."""
+        exact = simulator.noise == "mean" and trial.examples is None and self.examples is None
+        return trial.score if trial.score is None or exact else simulator.score(trial.asked)
 
     def test_score(self, incumbent: Trial | None) -> float | None:
         """Mean score on the test split of the configuration that answered the incumbent."""
@@ -167,12 +196,9 @@ def search_problem(
                 agent_seconds += middle - begin
             if isinstance(ask, Ask) and ask.invalid:
                 trial = simulator.record_failure(ask.invalid, start=clock.now, why=ask.why)
-            elif isinstance(ask, Ask):
-                trial = simulator.evaluate(
-                    ask.configuration, examples=ask.examples, start=clock.now, why=ask.why
-                )
             else:
-                trial = simulator.evaluate(ask, start=clock.now)
+                made = ask if isinstance(ask, Ask) else Ask(ask)
+                trial = problem.evaluate(simulator, made, clock.now)
             lookup_seconds += timer() - middle
             clock.start(trial, trial.seconds)
             asked += 1
@@ -187,7 +213,7 @@ def search_problem(
         begin = timer()
         searcher.tell(trial)
         agent_seconds += timer() - begin
-    table_scores = tuple(_table_score(simulator, trial) for trial in done)
+    table_scores = tuple(problem.table_score(simulator, trial) for trial in done)
     to_optimum = first_to_reach(optimum.score, done, table_scores)
     hit = done[to_optimum - 1] if to_optimum is not None else incumbent
     return SearchResult(
@@ -231,12 +257,6 @@ def first_to_reach(
         if trial.examples is None and value is not None and value >= score - 1e-12:
             return number
     return None
-
-
-def _table_score(simulator: Simulator, trial: Trial) -> float | None:
-    if trial.score is None or (simulator.noise == "mean" and trial.examples is None):
-        return trial.score
-    return simulator.score(trial.asked)
 
 
 def _on_test(table: LookupTable, match: Match) -> Simulator | None:

@@ -13,11 +13,13 @@ from harness.cells import TRIAL_COLUMNS, Cell, read_cell
 from harness.code_version import versions
 from harness.files import write_atomically, write_text
 from harness.plan import Plan
-from harness.summary import summarise
+from harness.summary import VARIED, summarise, summarise_varied
 from simulator.scrub import held_secrets, hidden, scrub
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from simulator import LookupTable
 
 _CELLS_AT_ONCE = 2000
 _GROUP = ("agent", "table", "kind", "budget", "cost_model", "seed")
@@ -26,12 +28,15 @@ _GROUP = ("agent", "table", "kind", "budget", "cost_model", "seed")
 def write_results(
     plan: Plan, folder: Path, failed: Sequence[str], seconds: float, command: str
 ) -> tuple[float, float]:
-    """Write `trials.parquet`, `runs.parquet`, `summary.parquet` and `bench.json`, each whole.
+    """Write `trials.parquet`, `runs.parquet`, `summary.parquet` and `bench.json`, each whole, and
+    `varied.parquet` where the suite varies examples or noise.
 
     Returns the agents' and the lookups' own seconds, summed over the finished cells.
     """
     trials, runs = collect(plan, folder / "cells")
-    summary = summarise(trials, runs, {at.table.name: at.table for at in plan.tables})
+    tables = {at.table.name: at.table for at in plan.tables}
+    summary = summarise(trials, runs, tables)
+    varied_runs = _write_varied(plan, folder, runs, tables)
     for name, frame in (("trials", trials), ("runs", runs), ("summary", summary)):
         write_atomically(folder / f"{name}.parquet", frame.write_parquet)
     agent_seconds = float(runs["agent_seconds"].sum())
@@ -55,7 +60,8 @@ def write_results(
             }
             for at in plan.tables
         ],
-        "cells": len(plan.cells),
+        "cells": len(plan.all_cells),
+        "varied_runs": varied_runs,
         "failed": list(failed),
         "notes": list(plan.notes),
         "seconds": seconds,
@@ -68,6 +74,35 @@ def write_results(
     about = hidden(about, held_secrets())
     write_text(folder / "bench.json", json.dumps(about, indent=1, ensure_ascii=False))
     return agent_seconds, lookup_seconds
+
+
+def _write_varied(
+    plan: Plan, folder: Path, runs: pl.DataFrame, tables: Mapping[str, LookupTable]
+) -> int:
+    """Write `varied.parquet`, beside the variants the suite's own terms; how many runs varied."""
+    import polars as pl
+
+    path = folder / "varied.parquet"
+    if not plan.varied:
+        path.unlink(missing_ok=True)
+        return 0
+    groups: dict[tuple[str, int | None], list[Cell]] = {(plan.suite.noise, None): []}
+    for cell in plan.varied:
+        groups.setdefault((cell.noise, cell.examples), []).append(cell)
+    frames, n = [], 0
+    for (noise, examples), cells in groups.items():
+        found = _gathered(plan, cells, folder / "cells")[1] if cells else runs
+        n += found.height if cells else 0
+        terms = (
+            pl.lit(noise).alias(VARIED[0]), pl.lit(examples, dtype=pl.Int64).alias(VARIED[1])
+        )  # fmt: skip
+        frames.append(found.with_columns(terms))
+    searched = {(cell.table, cell.budget) for cell in plan.varied}
+    together = pl.concat(frames)
+    kept = pl.struct("table", "budget").is_in([{"table": t, "budget": b} for t, b in searched])
+    varied = summarise_varied(together.filter(kept), tables)
+    write_atomically(path, varied.write_parquet)
+    return n
 
 
 def agents_of(cells: Sequence[Cell]) -> list[dict[str, Any]]:
@@ -85,10 +120,16 @@ def agents_of(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
 def collect(plan: Plan, folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The finished cells of a plan as one frame of trials and one of runs, in the plan's order."""
+    return _gathered(plan, plan.cells, folder)
+
+
+def _gathered(
+    plan: Plan, cells: Sequence[Cell], folder: Path
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     import polars as pl
 
-    starts = range(0, max(len(plan.cells), 1), _CELLS_AT_ONCE)
-    parts = [_collect(plan, plan.cells[i : i + _CELLS_AT_ONCE], folder) for i in starts]
+    starts = range(0, max(len(cells), 1), _CELLS_AT_ONCE)
+    parts = [_collect(plan, cells[i : i + _CELLS_AT_ONCE], folder) for i in starts]
     trials, runs = zip(*parts, strict=True)
     return pl.concat(trials, rechunk=True), pl.concat(runs, rechunk=True)
 

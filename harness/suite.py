@@ -13,11 +13,15 @@
     settings = { n_startup_trials = 20 }
 
 Left out, `agents` are all that need no language model, `tables` all that ship, and `budgets` each
-table's own.
+table's own; a budget like "0.5x" is that multiple of each table's own.
+
+`vary_examples = [10, 20]` and `vary_noise = ["bootstrap"]` run every search again on so few training
+examples, and with that noise, where a table holds outcomes for each example.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -37,6 +41,10 @@ MOST_SEEDS = 100_000
 """A count of seeds becomes a list of them; a slip of the pen must not fill the memory."""
 
 Seed = Annotated[int, Field(ge=0)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Multiple = Annotated[str, Field(pattern=r"^\d+(\.\d+)?x$", max_length=20)]
+
+_MULTIPLE = re.compile(r"\d+(\.\d+)?x")
 
 
 class _Strict(BaseModel):
@@ -66,7 +74,7 @@ class Suite(_Strict):
 
     agents: tuple[AgentEntry, ...] = ()
     tables: tuple[str, ...] = ()
-    budgets: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = ()
+    budgets: tuple[Number | Multiple, ...] = ()
     cost: str = "units"
     seeds: tuple[Seed, ...] = Field(default=tuple(range(20)), min_length=1)
     trials: int = Field(default=50, ge=1)
@@ -74,6 +82,19 @@ class Suite(_Strict):
     match: str = "nearest"
     noise: str = "mean"
     duplicates: str = "charge"
+    vary_examples: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    vary_noise: tuple[str, ...] = ()
+
+    @field_validator("budgets", mode="before")
+    @classmethod
+    def _budgets_are_numbers(cls, value: Any) -> Any:
+        for item in value if isinstance(value, list | tuple) else ():
+            if isinstance(item, str) and not _MULTIPLE.fullmatch(item):
+                raise ValueError(
+                    f"{item!r} is no budget: give a number, or a multiple of a table's own "
+                    "budget like '0.5x'"
+                )
+        return value
 
     @field_validator("agents", mode="before")
     @classmethod
@@ -93,7 +114,7 @@ class Suite(_Strict):
             return tuple(range(value))
         return value
 
-    @field_validator("seeds", "tables", "budgets")
+    @field_validator("seeds", "tables", "budgets", "vary_examples", "vary_noise")
     @classmethod
     def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         seen: set[Any] = set()
@@ -118,6 +139,7 @@ class Suite(_Strict):
             ("match", self.match, get_args(Match)),
             ("noise", self.noise, get_args(Noise)),
             ("duplicates", self.duplicates, get_args(Duplicates)),
+            *(("noise", noise, get_args(Noise)) for noise in self.vary_noise),
         ):
             if value not in known:
                 raise UnknownName(what, value, known)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 GROUP = ("agent", "table", "kind", "budget", "cost_model")
 WITHIN = 0.01
+VARIED = ("noise", "examples")
+"""Beside `GROUP`, what tells the rows of `varied.parquet` apart."""
 _SEED = 20_250_890
 
 
@@ -116,6 +118,39 @@ def _row(
         "lookup_seconds": float(part["lookup_seconds"].sum()),
         "usage": _usage(part["usage"].to_list()),
     }
+
+
+def summarise_varied(runs: pl.DataFrame, tables: Mapping[str, LookupTable]) -> pl.DataFrame:
+    """How results move with noise and the number of training examples, one row for each agent,
+    table, budget, `noise` and `examples` (null: all of them).
+
+    `runs` is like `runs.parquet` with those two columns. `train_score` is what the final incumbent
+    scored as the search saw it, `test_score` with its 90 % interval what it scores on the test
+    split; `regret`, with an interval over seeds, is its normalised regret by the table's scores on
+    all training examples; `success_rate` the share of runs that asked the optimum.
+    """
+    import polars as pl
+
+    rows = []
+    counts: dict[int, measures.Floats] = {}
+    for key, part in runs.group_by((*GROUP, *VARIED), maintain_order=True):
+        n = part.height
+        if n not in counts:
+            counts[n] = measures.resamples(n, np.random.default_rng((_SEED, n)))
+        optimum, worst = part["optimum"].to_numpy(), part["worst"].to_numpy()
+        away = part["regret"].cast(float).fill_null(float("nan")).to_numpy()
+        regrets = measures.normalised_regret(optimum - away, optimum, worst)
+        low, high = measures.bootstrap_mean(regrets, counts[n])
+        group = dict(zip((*GROUP, *VARIED), key, strict=True))
+        rows.append({
+            **group,
+            "seeds": n,
+            "train_score": part["train_score"].mean(),
+            **_test_score(part, counts[n], tables.get(group["table"])),
+            "regret": float(regrets.mean()), "regret_low": low, "regret_high": high,
+            "success_rate": float(part["trials_to_optimum"].is_not_null().mean()),
+        })  # fmt: skip
+    return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def _mean(score: measures.Floats) -> float | None:

@@ -39,7 +39,7 @@ class Chunk:
     def shown(self) -> str:
         """As the progress display names it."""
         first = self.cells[0]
-        return f"{first.label} on {first.table}"
+        return f"{first.label} on {first.table}{first.varied}"
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,17 @@ def _run_cell(
         return Outcome(cell, cell_text(cell, result)), result
     except (Exception, SystemExit) as error:
         detail = one_line(scrub(str(error), held_secrets()), 2000) or "no message"
-        line = f"{cell.label} on {cell.table}, seed {cell.seed}: {type(error).__name__}: {detail}"
+        where = f"{cell.label} on {cell.table}{cell.varied}, seed {cell.seed}"
+        line = f"{where}: {type(error).__name__}: {detail}"
         text = f"{line}\n\n{scrub(traceback.format_exc(), held_secrets())}"
         return Outcome(cell, text, failed=True, line=line), None
 
 
 def _same_for_all_seeds(cell: Cell) -> bool:
     """Whether neither the agent nor the scores draw anything."""
-    return cell.noise == "mean" and bool(getattr(agent_class(cell.agent), "deterministic", False))
+    if cell.noise != "mean" or cell.examples is not None:
+        return False
+    return bool(getattr(agent_class(cell.agent), "deterministic", False))
 
 
 def _search(chunk: Chunk, cell: Cell) -> SearchResult:
@@ -127,9 +130,10 @@ def _search(chunk: Chunk, cell: Cell) -> SearchResult:
     return result
 
 
-def _terms(cell: Cell) -> tuple[float, int, int, str, str, str, str]:
+def _terms(cell: Cell) -> tuple[Any, ...]:
     return (
-        cell.budget, cell.trials, cell.workers, cell.cost, cell.match, cell.noise, cell.duplicates
+        cell.budget, cell.trials, cell.workers, cell.cost, cell.match, cell.noise, cell.duplicates,
+        cell.examples,
     )  # fmt: skip
 
 
@@ -149,8 +153,8 @@ def _table(source: _Source) -> LookupTable:
 @lru_cache(maxsize=2)
 def _problem(source: _Source, *terms: Any) -> Problem:
     table = _table(source)
-    budget, trials, workers, cost, match, noise, duplicates = terms
+    budget, trials, workers, cost, match, noise, duplicates, examples = terms
     return Problem.of(
         table, budget=budget, trials=trials, workers=workers, cost=cost, match=match, noise=noise,
-        duplicates=duplicates,
+        duplicates=duplicates, examples=examples,
     )  # fmt: skip

@@ -34,12 +34,36 @@ def _names(context: click.Context, parameter: click.Parameter, text: str | None)
     return names
 
 
+def _numbers(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    """`10,20` to whole numbers."""
+    words = _names(context, parameter, text)
+    if words is not None and not all(word.isdecimal() for word in words):
+        raise click.BadParameter(f"{text!r} is not whole numbers with commas between")
+    return None if words is None else [int(word) for word in words]
+
+
+def _budgets(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> Any:
+    """Numbers; what is none (`0.5x`) is left to the suite to judge."""
+    found: list[float | str] = []
+    for text in texts:
+        try:
+            found.append(float(text))
+        except ValueError:
+            found.append(text)
+    return tuple(found)
+
+
 @click.command()
 @click.argument("suite", type=click.Path(path_type=Path), required=False)
 @click.option("--agents", callback=_names, metavar="A,B", help="Agents, in place of the suite's.")
 @click.option("--tables", callback=_names, metavar="X,Y", help="Tables: shipped names or folders.")
 @click.option(
-    "--budget", "budgets", type=float, multiple=True, help="Budget of every table; may be repeated."
+    "--budget",
+    "budgets",
+    callback=_budgets,
+    multiple=True,
+    metavar="N|Nx",
+    help="Budget of every table, or (0.5x) a multiple of each table's own; may be repeated.",
 )
 @click.option("--cost", metavar="MODEL", help="Cost model of the budget.")
 @click.option("--seeds", type=click.IntRange(min=1), help="How many seeds, from 0.")
@@ -48,6 +72,15 @@ def _names(context: click.Context, parameter: click.Parameter, text: str | None)
 @click.option("--match", metavar="RULE", help="nearest, exact, paper or interpolate.")
 @click.option("--noise", metavar="NOISE", help="mean or bootstrap.")
 @click.option("--duplicates", metavar="RULE", help="charge, free or forbid.")
+@click.option(
+    "--vary-examples",
+    callback=_numbers,
+    metavar="10,20",
+    help="Search again on so few training examples, drawn by the seed.",
+)
+@click.option(
+    "--vary-noise", callback=_names, metavar="NOISE", help="Search again with this noise."
+)
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; by default one a processor.")
 @click.option(
     "--backend",
@@ -63,7 +96,7 @@ def _names(context: click.Context, parameter: click.Parameter, text: str | None)
 @common.json_option
 def bench(
     suite: Path | None,
-    budgets: tuple[float, ...],
+    budgets: tuple[float | str, ...],
     jobs: int | None,
     backend: str,
     out: Path,
@@ -74,8 +107,9 @@ def bench(
     """Run SUITE and print the leaderboard.
 
     SUITE is a TOML file, or one that ships: `default` (every agent that needs no language model on
-    every table), `best-case` (baselines with the settings that did best on generated landscapes) or
-    `recorded` (agents that think with a language model, replayed).
+    every table), `best-case` (baselines with the settings that did best on generated landscapes),
+    `examples-and-noise` (how results move with both, and with the budget) or `recorded` (agents
+    that think with a language model, replayed).
 
     What DIR already holds is not run again: an interrupted bench goes on where it was, and changed
     settings or code run anew. The results are those of the suite as given; finished cells of other
