@@ -99,8 +99,9 @@ def run_bench(
 
     `suite` is a TOML file, a `Suite`, or None for the default one; `agents`, `tables` (names,
     folders, or tables in memory), `budgets` and `settings` (`seeds`, `trials`, `workers`, `cost`,
-    `match`, `noise`, `duplicates`, `vary_examples`, `vary_noise`) replace what it says. `jobs` processes run at a time, None for
-    one a processor; results do not depend on it. A failing agent fails its cell alone.
+    `match`, `noise`, `duplicates`, `vary_examples`, `vary_noise`) replace what it says. `jobs`
+    processes run at a time, None for one a processor; results do not depend on it. A failing agent
+    fails its cell alone.
 
     >>> import tempfile
     >>> table = LookupTable.from_function({"a": [1, 2, 4]}, lambda c: c.choices[0].samples)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,19 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 COLUMNS = (
-    "agent", "optimum", "within 1 %", "median trials", "ERT", "hours", "test score", "90 %", "s/ask"
+    "agent", "optimum", "within 1 %", "median trials", "ERT", "hours", "test score", "90 %",
+    "regret", "area", "area 90 %", "infeasible", "repeated", "s/ask",
 )  # fmt: skip
-OVERALL = ("agent", "rank", "optimum", "within 1 %", "regret", "area", "infeasible", "s/ask")
+_WIDE_ALONE = frozenset({"regret", "area", "area 90 %", "infeasible", "repeated"})
+KINDS = ("measured", "published", "modelled")
 
 
 @dataclass(frozen=True)
 class Board:
     """One leaderboard: a heading, a line about it, column names and rows of text.
 
-    `best` holds, for each column, the rows that are best in it.
+    `best` holds, for each column, the rows that are best in it. `wide` names columns that a narrow
+    terminal leaves out.
     """
 
     title: str
@@ -31,6 +35,7 @@ class Board:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     best: Mapping[int, frozenset[int]]
+    wide: frozenset[str] = frozenset()
 
 
 def boards(summary: pl.DataFrame, about: Mapping[str, Any]) -> list[Board]:
@@ -42,6 +47,8 @@ def boards(summary: pl.DataFrame, about: Mapping[str, Any]) -> list[Board]:
     made = []
     if summary.height:
         made.append(_overall(summary))
+    problems = summary.select("table", "budget", "cost_model").unique()
+    several = dict(problems.group_by("table").len().iter_rows())
     for key, part in summary.group_by("table", "kind", "budget", "cost_model", maintain_order=True):
         table, kind, budget, cost = key
         known = tables.get((table, budget), {})
@@ -50,42 +57,79 @@ def boards(summary: pl.DataFrame, about: Mapping[str, Any]) -> list[Board]:
         if known.get("metric"):
             line += f" ({known['metric']})"
         if near is not None:
-            line += f"; {near:,} configurations within 1 %"
-        made.append(_board(f"{table} ({kind})", line, part))
+            line += f"; {near:,} configuration{'' if near == 1 else 's'} within 1 %"
+        at = f", budget {budget:.6g} {cost}" if several[table] > 1 else ""
+        made.append(_board(f"{table} ({kind}){at}", line, part))
     return made
 
 
 def _overall(summary: pl.DataFrame) -> Board:
+    """All tables: ranks, and how often an agent came within 1 %, apart by kind of table."""
     ranked = overall(summary)
+    tables = summary.select("table", "kind").unique(maintain_order=True)
+    found = tables["kind"].to_list()
+    kinds = [kind for kind in KINDS if kind in found]
+    apart = {kind: _within(summary, kind) for kind in kinds} if len(kinds) > 1 else {}
+    agents = ranked["agent"].to_list()
+    columns: list[tuple[str, list[float | None], Callable[[float], str], str]] = [
+        ("rank", ranked["rank"].to_list(), "{:.2f}".format, "low"),
+        *(
+            (within_heading(kind, found.count(kind)), [by_agent.get(a) for a in agents], percent,
+             "high")
+            for kind, by_agent in apart.items()
+        ),
+        ("within 1 %", ranked["within_rate"].to_list(), percent, "high"),
+        ("optimum", ranked["success_rate"].to_list(), percent, "high"),
+        ("regret", ranked["regret"].to_list(), "{:.4f}".format, "low"),
+        ("area", ranked["regret_area"].to_list(), "{:.4f}".format, "low"),
+        ("infeasible", ranked["infeasible_rate"].to_list(), percent, ""),
+        ("repeated", ranked["repeated_rate"].to_list(), percent, ""),
+        ("s/ask", ranked["seconds_per_ask"].to_list(), seconds, ""),
+    ]  # fmt: skip
+    if apart:
+        columns = [column for column in columns if column[0] != "within 1 %"]
     rows = tuple(
-        (
-            row["agent"], f"{row['rank']:.2f}", percent(row["success_rate"]),
-            percent(row["within_rate"]), f"{row['regret']:.4f}", f"{row['regret_area']:.4f}",
-            percent(row["infeasible_rate"]), seconds(row["seconds_per_ask"]),
-        )
-        for row in ranked.iter_rows(named=True)
-    )  # fmt: skip
-    kinds = summary.select("table", "kind").unique(maintain_order=True)["kind"].to_list()
-    counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    problems = summary.select("table", "budget", "cost_model").unique().height
-    noun = "table" if len(kinds) == 1 else "tables"
-    budgets = "" if problems == len(kinds) else f", {problems} tables at budgets"
+        (agent, *(_shown(values[r], show) for _, values, show, _ in columns))
+        for r, agent in enumerate(agents)
+    )
     best = {
-        1: _best(ranked["rank"].to_list(), low=True),
-        2: _best(ranked["success_rate"].to_list()),
-        3: _best(ranked["within_rate"].to_list()),
-        4: _best(ranked["regret"].to_list(), low=True),
-        5: _best(ranked["regret_area"].to_list(), low=True),
+        c: _best(values, low=better == "low")
+        for c, (_, values, _, better) in enumerate(columns, start=1)
+        if better
     }
-    return Board("Overall", f"{len(kinds)} {noun} ({counted}){budgets}", OVERALL, rows, best)
+    heads = ("agent", *(head for head, *_ in columns))
+    counted = ", ".join(f"{found.count(kind)} {kind}" for kind in kinds)
+    problems = summary.select("table", "budget", "cost_model").unique().height
+    noun = "table" if len(found) == 1 else "tables"
+    budgets = "" if problems == len(found) else f", {problems} pairs of a table and a budget"
+    wide = frozenset({"regret", "infeasible", "repeated"})
+    share = "; by kind the share of runs that came within 1 % of the optimum" if apart else ""
+    about = f"{len(found)} {noun} ({counted}){budgets}{share}"
+    return Board("Overall", about, heads, rows, best, wide)
+
+
+def within_heading(kind: str, tables: int) -> str:
+    """Heading of the share of runs within 1 % on one kind of table."""
+    return f"{kind} ({tables})"
+
+
+def _within(summary: pl.DataFrame, kind: str) -> dict[str, float]:
+    part = summary.filter(summary["kind"] == kind).group_by("agent").agg(within="within_rate")
+    return {agent: sum(rates) / len(rates) for agent, rates in part.iter_rows()}
+
+
+def _shown(value: float | None, show: Callable[[float], str]) -> str:
+    return "–" if value is None else show(value)
 
 
 def _board(title: str, about: str, part: pl.DataFrame) -> Board:
     ordered = part.sort(
         ["ert", "within_rate", "regret_area", "agent"], descending=[False, True, False, False]
     )
+    taken = [model_use(json.loads(text)) for text in ordered["usage"]]
+    used = [name for name in ("tokens", "dollars") if any(name in one for one in taken)]
     rows = []
-    for row in ordered.iter_rows(named=True):
+    for row, one in zip(ordered.iter_rows(named=True), taken, strict=True):
         star = "*" if row["hours_missed"] else ""
         rows.append(
             (
@@ -94,23 +138,44 @@ def _board(title: str, about: str, part: pl.DataFrame) -> Board:
                 "–" if row["test_score"] is None else f"{row['test_score']:.4f}",
                 "" if row["test_low"] is None
                 else f"{row['test_low']:.4f}–{row['test_high']:.4f}",
+                f"{row['regret']:.4f}", f"{row['regret_area']:.4f}",
+                f"{row['regret_area_low']:.4f}–{row['regret_area_high']:.4f}",
+                percent(row["infeasible_rate"]), percent(row["repeated_rate"]),
                 seconds(row["seconds_per_ask"]),
+                *(
+                    f"{one[name] / row['seeds']:,.6g}" if name in one else "–" for name in used
+                ),
             )
         )  # fmt: skip
+    columns = [ordered[name].to_list() for name in _LOW_IS_BEST.values()]
     best = {
         1: _best(ordered["success_rate"].to_list()),
         2: _best(ordered["within_rate"].to_list()),
-        3: _best(ordered["median_trials"].to_list(), low=True),
-        4: _best(ordered["ert"].to_list(), low=True),
         6: _best(ordered["test_score"].to_list()),
-    }
-    return Board(title, about, COLUMNS, tuple(rows), best)
+    } | {c: _best(values, low=True) for c, values in zip(_LOW_IS_BEST, columns, strict=True)}
+    heads = (*COLUMNS, *(f"{name}/run" for name in used))
+    return Board(title, about, heads, tuple(rows), best, _WIDE_ALONE)
+
+
+def model_use(usage: Mapping[str, float]) -> dict[str, float]:
+    """Tokens and dollars that language models took, where there were any and prices are known."""
+    found = {}
+    if "tokens_in" in usage:
+        found["tokens"] = usage["tokens_in"] + usage.get("tokens_out", 0.0)
+    if "dollars" in usage:
+        found["dollars"] = usage["dollars"]
+    return found
+
+
+_LOW_IS_BEST = {3: "median_trials", 4: "ert", 8: "regret", 9: "regret_area"}
 
 
 def _best(values: Sequence[float | None], *, low: bool = False) -> frozenset[int]:
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return frozenset()
+    if len(known) > 1 and min(known) == max(known):
+        return frozenset()  # what all share is no one's best
     target = min(known) if low else max(known)
     return frozenset(i for i, value in enumerate(values) if value == target)
 
@@ -139,8 +204,13 @@ def seconds(value: float) -> str:
 
 _MEANINGS = (
     (
+        "rank: mean over tables of the rank by area, 1 the best. area: how far from the optimum a "
+        "run is on average over its trials (normalised regret: 0 at the optimum, 1 at the worst "
+        "feasible score); regret: how far at its end."
+    ),
+    (
         "optimum: share of runs that reached the best feasible score of the table; within 1 %: "
-        "that came within 1 % of it."
+        "that came within 1 % of it, in the overall board by kind of table (number of tables)."
     ),
     (
         "median trials: to the optimum, a run that missed it counting as later than all others; "
@@ -152,11 +222,15 @@ _MEANINGS = (
         "the time is to the run's best trial."
     ),
     (
-        "rank: mean over tables of the rank by area; area: normalised regret, 0 at the optimum "
-        "and 1 at the worst feasible score, averaged over a run's trials; regret: at its end."
+        "infeasible: share of asks over the budget or not in the table; repeated: of asks that "
+        "were asked before; s/ask: the agent's own real seconds for each ask, on this machine."
     ),
-    "s/ask: the agent's own real seconds for each ask, on this machine.",
 )
+KIND_MEANS = {
+    "measured": "the table's scores are from runs of real models, with its provenance.",
+    "published": "the table's scores are figures that others have published.",
+    "modelled": "the table's scores come from a model, not from runs of engines: no measurement.",
+}
 
 
 def footnotes(summary: pl.DataFrame, about: Mapping[str, Any]) -> list[str]:
@@ -167,12 +241,12 @@ def footnotes(summary: pl.DataFrame, about: Mapping[str, Any]) -> list[str]:
         f"90 %: bootstrap interval over {_resampled(summary)} of the test score, the mean over "
         f"{seeds} seeds of {n_trials} trials of what the final incumbent scores on the test split."
     )
-    notes = [*_MEANINGS, interval]
+    notes = [
+        *_MEANINGS, interval, "area 90 %: bootstrap interval over seeds of the area.",
+        "Bold: the best figure of a column, which may be so by luck; the tests say whether it is.",
+    ]  # fmt: skip
     kinds = set(summary["kind"].to_list()) if summary.height else set()
-    if "modelled" in kinds:
-        notes.append("modelled: the table's scores come from a model, not from runs of engines.")
-    if "published" in kinds:
-        notes.append("published: the table's scores are figures that others have published.")
+    notes += [f"{kind}: {KIND_MEANS[kind]}" for kind in KINDS if kind in kinds]
     same = about.get("same_in_every_seed", ())
     if same:
         notes.append(
@@ -222,6 +296,7 @@ def print_boards(
         console.print(Text(f"failed: {line}", style="red"))
 
 
+_ALL_COLUMNS = 140
 _NARROW = {
     "median trials": "median\ntrials", "within 1 %": "within\n1 %", "test score": "test\nscore",
 }  # fmt: skip
@@ -233,15 +308,18 @@ def _rich(board: Board, width: int) -> Any:
     from rich.text import Text
 
     narrow = width < 100
+    left_out = board.wide if width < _ALL_COLUMNS else frozenset()
+    shown_columns = [i for i, name in enumerate(board.columns) if name not in left_out]
     shown = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
         padding=(0, 1, 0, 0) if narrow else (0, 1),
     )
-    for i, column in enumerate(board.columns):
+    for i in shown_columns:
+        column = board.columns[i]
         shown.add_column(
-            _NARROW.get(column, column) if narrow else column,
+            _NARROW.get(column, column.replace(" (", "\n(")) if narrow else column,
             justify="left" if i == 0 else "right",
             overflow="fold" if i == 0 else "ellipsis",
             no_wrap=i > 0,
@@ -250,8 +328,8 @@ def _rich(board: Board, width: int) -> Any:
         )
     for r, row in enumerate(board.rows):
         shown.add_row(*(
-            Text(value, style="bold green" if r in board.best.get(c, ()) else "")
-            for c, value in enumerate(row)
+            Text(row[c], style="bold green" if r in board.best.get(c, ()) else "")
+            for c in shown_columns
         ))  # fmt: skip
     return shown
 

@@ -119,7 +119,7 @@ def bootstrap_mean(values: ArrayLike, counts: Floats, level: float = LEVEL) -> t
     Source: Efron and Tibshirani 1993, chapter 13.
     """
     data = np.asarray(values, dtype=np.float64)
-    return _percentiles(counts @ data / len(data), level)
+    return interval(counts @ data / len(data), level)
 
 
 def bootstrap_curve(
@@ -140,7 +140,18 @@ def bootstrap_runs_and_examples(
     rng: np.random.Generator,
     level: float = LEVEL,
 ) -> tuple[float, float]:
-    """Interval of the mean test score over runs and over examples, resampling both.
+    """Interval of the mean score over runs and over examples, resampling both."""
+    return interval(means_of_draws(rows, counts, weighted_means, n_examples, rng), level)
+
+
+def means_of_draws(
+    rows: ArrayLike,
+    counts: Floats,
+    weighted_means: Callable[[Floats], Floats],
+    n_examples: int,
+    rng: np.random.Generator,
+) -> Floats:
+    """Mean score over runs and examples in each bootstrap draw, shape (draws,).
 
     Every draw takes runs (`counts`, shape (draws, runs)) and, once for all runs, since they are
     scored on the same examples, examples: `weighted_means(weights)` of shape (draws, n_examples)
@@ -149,11 +160,11 @@ def bootstrap_runs_and_examples(
     """
     chosen = np.asarray(rows, dtype=np.int64)
     by_draw = weighted_means(resamples(n_examples, rng, len(counts)))
-    means = np.einsum("dr,rd->d", counts, by_draw[chosen]) / len(chosen)
-    return _percentiles(means, level)
+    return np.asarray(np.einsum("dr,rd->d", counts, by_draw[chosen]) / len(chosen))
 
 
-def _percentiles(means: Floats, level: float) -> tuple[float, float]:
+def interval(means: Floats, level: float = LEVEL) -> tuple[float, float]:
+    """Percentile interval of bootstrap draws (draws,)."""
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

@@ -25,7 +25,8 @@ Tables = Sequence[str | Path | LookupTable]
 class TableAtBudget:
     """A table at one budget, and what its results are measured against.
 
-    `best` is the optimum and `worst` the lowest feasible score on the search split.
+    `best` is the optimum and `worst` the lowest feasible score on the search split; `examples` is
+    of how many training examples it holds outcomes, None of none.
     """
 
     table: LookupTable
@@ -35,6 +36,7 @@ class TableAtBudget:
     best: float
     worst: float
     near_optimal: int
+    examples: int | None = None
     variants: tuple[Variant, ...] = ()
 
 
@@ -71,8 +73,8 @@ class Plan:
         return self._where[cell.table_hash, cell.budget]
 
     def chunks(self, cells: Sequence[Cell], size: int, parent: int) -> Iterator[Chunk]:
-        """Cells in groups of one agent, table, budget and variant: tables outermost, so that a worker
-        keeps the table that it has loaded."""
+        """Cells in groups of one agent, table, budget and variant: tables outermost, so that a
+        worker keeps the table that it has loaded."""
         groups: dict[tuple[Any, ...], list[Cell]] = {}
         for cell in cells:
             key = (cell.table_hash, cell.budget, cell.label, cell.noise, cell.examples)
@@ -207,11 +209,13 @@ def _tables(suite: Suite, given: Tables | None) -> list[TableAtBudget]:
                 noise=cast(Noise, suite.noise),
                 duplicates=cast(Duplicates, suite.duplicates),
             ).simulator
+            outcomes = simulator.split.outcomes
             ready.append(
                 TableAtBudget(
                     table, where, content, simulator.budget, simulator.optimum.score,
                     float(simulator.scores[simulator.feasible_cells].min()),
-                    simulator.near_optimal(0.01), _variants(suite, simulator),
+                    simulator.near_optimal(0.01),
+                    None if outcomes is None else outcomes.n_examples, _variants(suite, simulator),
                 )
             )  # fmt: skip
             if any(at.table is table and at.budget == simulator.budget for at in ready[:-1]):

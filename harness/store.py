@@ -57,6 +57,7 @@ def write_results(
                 "budget": at.budget,
                 "optimum": at.best,
                 "near_optimal": at.near_optimal,
+                "examples": at.examples,
             }
             for at in plan.tables
         ],
@@ -123,9 +124,7 @@ def collect(plan: Plan, folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     return _gathered(plan, plan.cells, folder)
 
 
-def _gathered(
-    plan: Plan, cells: Sequence[Cell], folder: Path
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _gathered(plan: Plan, cells: Sequence[Cell], folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     import polars as pl
 
     starts = range(0, max(len(cells), 1), _CELLS_AT_ONCE)

@@ -15,12 +15,13 @@
 Left out, `agents` are all that need no language model, `tables` all that ship, and `budgets` each
 table's own; a budget like "0.5x" is that multiple of each table's own.
 
-`vary_examples = [10, 20]` and `vary_noise = ["bootstrap"]` run every search again on so few training
-examples, and with that noise, where a table holds outcomes for each example.
+`vary_examples = [10, 20]` and `vary_noise = ["bootstrap"]` run every search again on so few
+training examples, and with that noise, where a table holds outcomes for each example.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -197,3 +198,37 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
         except (ValueError, RecursionError):
             settings[name.strip()] = value
     return settings
+
+
+def suite_text(suite: Mapping[str, Any]) -> str:
+    """A suite's plain data as the TOML file that says the same; None and the defaults left out."""
+    plain = {name: field.get_default() for name, field in Suite.model_fields.items()}
+    lines = [
+        f"{name} = {_toml(value)}"
+        for name, value in suite.items()
+        if name in plain and name not in ("agents", "seeds") and not _same(value, plain[name])
+    ]
+    seeds = list(suite.get("seeds", ()))
+    count = seeds == list(range(len(seeds)))
+    lines.insert(0, f"seeds = {len(seeds) if count else _toml(seeds)}")
+    for agent in suite.get("agents", ()):
+        lines += ["", "[[agents]]", f"name = {_toml(agent['name'])}"]
+        if agent.get("label"):
+            lines.append(f"label = {_toml(agent['label'])}")
+        if agent.get("settings"):
+            lines.append(f"settings = {_toml(agent['settings'])}")
+    return "\n".join(lines) + "\n"
+
+
+def _same(value: Any, default: Any) -> bool:
+    return bool(value == (list(default) if isinstance(default, tuple) else default))
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        held = ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items() if v is not None)
+        return f"{{ {held} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(item) for item in value if item is not None)}]"
+    # JSON's texts, numbers and truths are TOML's, but for the delete character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,7 +148,7 @@ def summarise_varied(runs: pl.DataFrame, tables: Mapping[str, LookupTable]) -> p
             "train_score": part["train_score"].mean(),
             **_test_score(part, counts[n], tables.get(group["table"])),
             "regret": float(regrets.mean()), "regret_low": low, "regret_high": high,
-            "success_rate": float(part["trials_to_optimum"].is_not_null().mean()),
+            "success_rate": part["trials_to_optimum"].is_not_null().sum() / n,
         })  # fmt: skip
     return pl.DataFrame(rows, infer_schema_length=None)
 
@@ -178,10 +178,22 @@ def _over_examples(
     part: pl.DataFrame, counts: measures.Floats, table: LookupTable
 ) -> tuple[float, float] | None:
     """The interval over seeds and examples; None where an incumbent has no outcomes."""
-    outcomes = table.splits["test"].outcomes if "test" in table.splits else None
+    chosen = part.filter(part["test_score"].is_not_null())["incumbent"].to_list()
+    draws = draws_over_examples(chosen, counts, table, "test")
+    return None if draws is None else measures.interval(draws)
+
+
+def draws_over_examples(
+    chosen: Sequence[str], counts: measures.Floats, table: LookupTable, split: str
+) -> measures.Floats | None:
+    """Mean score of runs' incumbents on a split in each draw of runs and of its examples.
+
+    `chosen` are the incumbents by run and `counts` (draws, runs) how often a draw takes each. None
+    where one of them has no outcomes.
+    """
+    outcomes = table.splits[split].outcomes if split in table.splits else None
     if outcomes is None or table.task.metric not in outcomes.metrics:
         return None
-    chosen = part.filter(part["test_score"].is_not_null())["incumbent"].to_list()
     cells = np.array([table.space.cell(Configuration.parse(text)) for text in chosen])
     if (cells < 0).any():
         return None
@@ -190,7 +202,7 @@ def _over_examples(
     if (held < 0).any():
         return None
     coded = outcomes.metrics[table.task.metric]
-    return measures.bootstrap_runs_and_examples(
+    return measures.means_of_draws(
         rows,
         counts,
         lambda weights: coded.weighted_means(held, weights),
@@ -207,22 +219,40 @@ def _usage(texts: list[str]) -> str:
     return json.dumps(total, sort_keys=True)
 
 
+def area_by_table(summary: pl.DataFrame, agents: Sequence[str]) -> measures.Floats:
+    """`regret_area` of each agent on each table, the mean over its budgets: (tables, agents), nan
+    where an agent lacks one of them.
+
+    Budgets of one table resemble each other, so a rank or a test counts a table once.
+    """
+    import polars as pl
+
+    problems = summary.select("table", "cost_model", "budget").unique(maintain_order=True)
+    budgets = problems.group_by("table", "cost_model", maintain_order=True).len("budgets")
+    row = {key[:2]: (i, key[2]) for i, key in enumerate(budgets.iter_rows())}
+    column = {agent: i for i, agent in enumerate(agents)}
+    values = np.full((len(row), len(agents)), np.nan)
+    means = summary.group_by("table", "cost_model", "agent", maintain_order=True).agg(
+        pl.col("regret_area").mean(), pl.len()
+    )
+    for table, cost, agent, area, found in means.iter_rows():
+        i, wanted = row[table, cost]
+        if found == wanted and area is not None:
+            values[i, column[agent]] = area
+    return values
+
+
 def overall(summary: pl.DataFrame) -> pl.DataFrame:
     """One row an agent over all tables and budgets, the best average rank first.
 
-    Ranks are by `regret_area`, the mean normalised regret over a run's trials: it says how good an
-    agent is at any time, and it does not tie where several reach the optimum.
+    Ranks are over tables by `regret_area` (`area_by_table`), the mean normalised regret over a
+    run's trials: it says how good an agent is at any time, and it does not tie where several reach
+    the optimum.
     """
     import polars as pl
 
     agents = summary["agent"].unique(maintain_order=True).to_list()
-    problems = summary.select("table", "budget", "cost_model").unique(maintain_order=True)
-    index = {row: i for i, row in enumerate(problems.iter_rows())}
-    values = np.full((len(index), len(agents)), np.nan)
-    for agent, table, budget, cost, value in summary.select(
-        "agent", "table", "budget", "cost_model", "regret_area"
-    ).iter_rows():
-        values[index[table, budget, cost], agents.index(agent)] = value
+    values = area_by_table(summary, agents)
     ranks = measures.average_ranks(values) if len(agents) else np.empty(0)
     means = summary.group_by("agent", maintain_order=True).agg(
         pl.len().alias("problems"),

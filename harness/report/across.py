@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness import statistics
-from harness.leaderboard import Board
+from harness.leaderboard import KINDS, Board
 from harness.measures import Floats
 from harness.report.curves import Key, Runs, rounded, significant
+from harness.summary import area_by_table
 from simulator.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ _DRAWS = 1000
 def across(
     summary: pl.DataFrame, gathered: Mapping[Key, Mapping[str, Runs]], agents: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Statistics over all problems and, where there are several, over each kind of table alone.
+    """Statistics over all tables and, where there are several, over each kind of table alone.
 
-    A problem is a table at a budget. Ranks are by `regret_area`, profiles by the expected running
-    time to within 1 % of the optimum. Agents are numbers in the order of `agents`.
+    Ranks and their tests are over tables, by `regret_area`, the mean over a table's budgets.
+    Profiles, by the expected running time to within 1 % of the optimum, and the probability of
+    improvement are over problems: a table at a budget. Agents are numbers in the order of `agents`.
     """
-    kinds = summary["kind"].unique(maintain_order=True).to_list()
+    kinds = [kind for kind in KINDS if kind in summary["kind"].unique()]
     parts = [("all", summary)]
     if len(kinds) > 1:
         import polars as pl
@@ -46,7 +48,7 @@ def _of(
     keys: list[Key] = list(
         part.select("table", "budget", "cost_model").unique(maintain_order=True).iter_rows()
     )
-    area, ert = (_matrix(part, column, keys, agents) for column in ("regret_area", "ert_within"))
+    area, ert = area_by_table(part, agents), _matrix(part, "ert_within", keys, agents)
     present = [i for i in range(len(agents)) if not np.isnan(area[:, i]).all()]
     found = statistics.rank_test(area[:, present])
     improvement = statistics.probability_of_improvement(
@@ -57,9 +59,9 @@ def _of(
     return {
         "what": what,
         "agents": present,
-        "problems": found.problems,
-        "left_out": len(keys) - found.problems,
+        "problems": len(keys),
         "tables": part["table"].n_unique(),
+        "ranked": found.problems,
         "ranks": rounded(found.ranks, 5),
         "test": found.test,
         "statistic": significant(found.statistic),
@@ -115,9 +117,10 @@ def _profile(ert: Floats, present: Sequence[int]) -> dict[str, Any]:
 
 def rank_sentence(part: Mapping[str, Any], agents: Sequence[str]) -> str:
     """What the tests say, in words."""
-    problems = f"{part['problems']} problem{'s' if part['problems'] != 1 else ''}"
     kind = "" if part["what"] == "all" else f"{part['what']} "
-    start = f"Over {problems} ({part['tables']} {kind}table{'s' if part['tables'] != 1 else ''})"
+    start = f"Over {part['ranked']} {kind}table{'s' if part['ranked'] != 1 else ''}"
+    if part["ranked"] < part["tables"]:
+        start += f" (of {part['tables']}: those that every agent searched)"
     if part["p"] is None:
         return f"{start} there is too little to test whether agents differ."
     name = "Friedman's" if part["test"] == "friedman" else "Wilcoxon's signed-rank"
@@ -126,21 +129,86 @@ def rank_sentence(part: Mapping[str, Any], agents: Sequence[str]) -> str:
         return f"{start} {name} test finds no difference between agents ({p})."
     if part["critical_difference"] is None:
         return f"{start} {name} test finds that the agents differ ({p})."
-    best = part["agents"][int(np.nanargmin(np.array(part["ranks"], dtype=float)))]
-    with_best = [g for g in part["groups"] if best in g]
-    equals = [agents[i] for group in with_best for i in group if i != best]
+    level = level_with_best(part)
     cd = f"{part['critical_difference']:.2f}"
+    equals = [agents[i] for i in level[1:]]
     behind = (
         f"not told apart from it: {', '.join(equals)}" if equals else "all others rank behind it"
     )
     return (
-        f"{start} {name} test finds that agents differ ({p}). The best rank is {agents[best]}'s; "
-        f"{behind} (Nemenyi, critical difference {cd} ranks at 0.05)."
+        f"{start} {name} test finds that agents differ ({p}). The best rank is "
+        f"{agents[level[0]]}'s; {behind} (Nemenyi, critical difference {cd} ranks at 0.05)."
     )
 
 
+def level_with_best(part: Mapping[str, Any]) -> list[int]:
+    """The agent of the best rank, then those that Nemenyi's test does not tell apart from it.
+
+    All agents where there was too little to test, or no difference was found.
+    """
+    ranks = dict(zip(part["agents"], part["ranks"], strict=True))
+    known = [agent for agent in part["agents"] if ranks[agent] is not None]
+    order = sorted(known, key=lambda agent: float(ranks[agent]))
+    differ = part["p"] is not None and part["p"] < statistics.ALPHA
+    if not differ or not order:
+        return order
+    if part["critical_difference"] is None:
+        return order[:1]
+    inside = {agent for group in part["groups"] if order[0] in group for agent in group}
+    return [agent for agent in order if agent in inside or agent == order[0]]
+
+
+def verdict(part: Mapping[str, Any], agents: Sequence[str]) -> dict[str, Any]:
+    """Who is ahead over some tables and how sure one can be, in a sentence for the page's top."""
+    count = f"{part['tables']} table{'s' if part['tables'] != 1 else ''}"
+    level = level_with_best(part)
+    if len(part["agents"]) < 2 or not level:
+        return {"what": part["what"], "count": count, "best": "", "text": "nothing to compare."}
+    where = {agent: i for i, agent in enumerate(part["agents"])}
+    order = sorted(where, key=lambda agent: _last(part["ranks"][where[agent]]))
+    best, second = level[0], order[1]
+    behind = [agents[agent] for agent in order if agent not in level]
+    tied = [agents[agent] for agent in level[1:]]
+    if part["p"] is None:
+        sure = "too few tables to test whether that is more than luck"
+    elif not behind:
+        sure = "the tables are too few, or too alike, to tell any other agent apart from it"
+    elif not tied:
+        sure = "all others are behind it by more than luck"
+    elif len(behind) < len(tied):
+        sure = f"of the others only {_listed(behind)} {_are(behind)} behind by more than luck"
+    else:
+        sure = f"{_listed(tied)} {_are(tied)} not told apart from it, all others are behind"
+    rank = _last(part["ranks"][where[best]])
+    text = f"ranks first (mean rank {rank:.2f} of {len(order)}); {sure}."
+    i, j = where[best], where[second]
+    if part["improvement"][i][j] is not None:
+        share, low, high = (
+            f"{100 * part[name][i][j]:.0f}"
+            for name in ("improvement", "improvement_low", "improvement_high")
+        )
+        between = f" ({low}–{high} %)" if low != high else ""
+        text += (
+            f" A run of it beats a run of {agents[second]}, the next, {share} % of the time"
+            f"{between}."
+        )
+    return {"what": part["what"], "count": count, "best": agents[best], "text": text}
+
+
+def _last(rank: float | None) -> float:
+    return float("inf") if rank is None else float(rank)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
 def board(parts: Sequence[Mapping[str, Any]], agents: Sequence[str]) -> Board:
-    """The same as a board for `summary.md`: all problems, agents by rank."""
+    """The same as a board for `summary.md`: all tables, agents by rank."""
     part = parts[0]
     order = sorted(range(len(part["agents"])), key=lambda i: part["ranks"][i] or np.inf)
     rows, reference = [], order[0]

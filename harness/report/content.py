@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.leaderboard import Board
-from harness.report import across, curves, deployment, landscapes, paper
+from harness.leaderboard import Board, model_use
+from harness.report import across, curves, deployment, landscapes, paper, varied
 from harness.report.curves import Key, Runs, significant
 from simulator import Configuration, LookupTable
 from simulator.errors import AgentTTSError, UnknownName, UsageError
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 ROWS = (
     "success_rate", "within_rate", "median_trials", "ert", "hours", "hours_missed", "test_score",
-    "test_low", "test_high", "regret", "regret_area", "infeasible_rate", "repeated_rate",
-    "seconds_per_ask",
+    "test_low", "test_high", "regret", "regret_area", "regret_area_low", "regret_area_high",
+    "train_score", "infeasible_rate", "repeated_rate", "seconds_per_ask",
 )  # fmt: skip
 
 
@@ -41,9 +41,18 @@ class Content:
         if not self.agents:
             return []
         made = [across.board(self.data["across"], self.agents)]
+        made += varied.boards(self.data["varied"], self.data["problems"], self.agents)
         if self.data["paper"]:
             made += paper.boards(self.data["paper"])
         return made + self._payback() + self._usage()
+
+    def in_short(self) -> list[str]:
+        """Who is ahead, over all tables and by kind, in a sentence each."""
+        return [
+            f"{'all' if one['what'] == 'all' else one['what']} ({one['count']}): "
+            f"{one['best']} {one['text']}"
+            for one in self.data["verdicts"]
+        ]
 
     def _usage(self) -> list[Board]:
         """What agents' language models took, where any has one."""
@@ -107,16 +116,22 @@ def make_content(results: Results, defaults: Mapping[str, Configuration] | None 
     problems = _problems(about, gathered, results)
     keys = list(gathered)
     parts = across.across(results.summary, gathered, agents) if agents else []
+    rows = _rows(results, keys, number)
     data: dict[str, Any] = {
         "agents": _agents(about, agents, problems, _usage(results)),
         "problems": problems,
         "tables": {name: _table(table.task) for name, table in tables.items()},
-        "rows": _rows(results, keys, number),
+        "rows": rows,
+        "verdicts": [across.verdict(part, agents) for part in parts],
+        "level": {part["what"]: across.level_with_best(part) for part in parts},
         "curves": [curves.bands(by_agent, number) for by_agent in gathered.values()],
         "paths": landscapes.paths(trials, gathered, number) if agents else [],
         "landscapes": [_landscape(tables, key, len(keys)) for key in keys],
         "across": parts,
-        "generalisation": _by_key(deployment.generalisation(runs, number), keys),
+        "generalisation": _by_key(deployment.generalisation(runs, number, tables), keys),
+        "varied": varied.varied(
+            results.varied, keys, number, {e["name"]: e.get("examples") for e in about["tables"]}
+        ),
         "fewer": [_quietly(deployment.fewer_examples, tables, key) for key in keys],
         "fronts": {name: deployment.fronts(table) for name, table in tables.items()},
         "by_budget": deployment.by_budget(problems),
@@ -284,12 +299,17 @@ def _table(task: Task) -> dict[str, Any]:
 
 def _rows(results: Results, keys: Sequence[Key], number: Mapping[str, int]) -> dict[str, Any]:
     position = {key: i for i, key in enumerate(keys)}
-    columns: dict[str, list[Any]] = {name: [] for name in ("agent", "problem", *ROWS)}
+    taken = ("tokens", "dollars")
+    columns: dict[str, list[Any]] = {name: [] for name in ("agent", "problem", *ROWS, *taken)}
     for row in results.summary.iter_rows(named=True):
         columns["agent"].append(number[row["agent"]])
         columns["problem"].append(position[row["table"], row["budget"], row["cost_model"]])
         for name in ROWS:
             columns[name].append(significant(row[name], 6))
+        used = model_use(json.loads(row["usage"]))
+        for name in taken:
+            per_run = used[name] / row["seeds"] if name in used else None
+            columns[name].append(significant(per_run, 6))
     return columns
 
 

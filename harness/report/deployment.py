@@ -10,6 +10,7 @@ import numpy as np
 from harness import measures, statistics
 from harness.measures import Floats
 from harness.report.curves import PROBLEM, Key, rounded, significant
+from harness.summary import draws_over_examples
 from simulator import Configuration, LookupTable, Simulator
 from simulator.cost import COST_MODELS, largest_allowed
 from simulator.errors import AgentTTSError
@@ -24,10 +25,13 @@ _FRONT = 80
 _WORK = 2e9
 
 
-def generalisation(runs: pl.DataFrame, number: Mapping[str, int]) -> dict[Key, dict[str, Any]]:
+def generalisation(
+    runs: pl.DataFrame, number: Mapping[str, int], tables: Mapping[str, LookupTable]
+) -> dict[Key, dict[str, Any]]:
     """Train and test score of the final incumbents and their gap, with 90 % intervals.
 
-    By problem, columns of equal length, one row an agent; the interval is a bootstrap over seeds.
+    By problem, columns of equal length, one row an agent. Intervals are a bootstrap over seeds and,
+    where the table holds outcomes, over the examples of both splits (`over` says which).
     """
     found: dict[Key, dict[str, Any]] = {}
     for (table, budget, cost, agent), part in runs.group_by(
@@ -38,19 +42,34 @@ def generalisation(runs: pl.DataFrame, number: Mapping[str, int]) -> dict[Key, d
             continue
         train, test = known["train_score"].to_numpy(), known["test_score"].to_numpy()
         counts = measures.resamples(known.height, np.random.default_rng(_SEED), _DRAWS)
-        row = {
+        draws = _draws(known, counts, tables.get(str(table)))
+        over = "seeds" if draws is None else "seeds and examples"
+        of_train, of_test = draws or (counts @ train / len(train), counts @ test / len(test))
+        row: dict[str, Any] = {
             "agent": number[str(agent)],
             "train": significant(train.mean()),
             "test": significant(test.mean()),
+            "gap": significant(float((train - test).mean())),
+            "over": over,
         }
-        for name, values in (("test", test), ("gap", train - test)):
-            low, high = measures.bootstrap_mean(values, counts)
+        for name, values in (("test", of_test), ("gap", of_train - of_test)):
+            low, high = measures.interval(values)
             row |= {f"{name}_low": significant(low), f"{name}_high": significant(high)}
-        row["gap"] = significant(float((train - test).mean()))
         columns = found.setdefault((str(table), float(budget), str(cost)), {k: [] for k in row})
         for name, value in row.items():
             columns[name].append(value)
     return found
+
+
+def _draws(
+    known: pl.DataFrame, counts: Floats, table: LookupTable | None
+) -> tuple[Floats, Floats] | None:
+    """Train and test means of each draw, where both splits have outcomes of every incumbent."""
+    if table is None:
+        return None
+    chosen = known["incumbent"].to_list()
+    train, test = (draws_over_examples(chosen, counts, table, split) for split in ("train", "test"))
+    return None if train is None or test is None else (train, test)
 
 
 def fewer_examples(table: LookupTable, budget: float, cost: str) -> dict[str, Any] | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from harness.leaderboard import Board, boards
+from harness.leaderboard import KIND_MEANS, KINDS, Board, boards
 from harness.report import assets, paper
 from harness.report.content import Content
+from harness.suite import suite_text
 
 if TYPE_CHECKING:
     from harness.report.page import Results
@@ -24,7 +25,7 @@ def page(results: Results, content: Content, *, plots: bool | None = None) -> st
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    about = {"date": "", "command": "", "cells": 0} | results.about
+    about: dict[str, Any] = {"date": "", "command": "", "cells": 0} | results.about
     packed = assets.plotly() if plots is None or plots else None
     lacking = packed is None
     if not content.agents:
@@ -49,6 +50,9 @@ def page(results: Results, content: Content, *, plots: bool | None = None) -> st
         kinds=_kinds(content),
         overall=made[0] if made else None,
         failed=about.get("failed", []),
+        verdicts=content.data["verdicts"],
+        kind_means={kind: KIND_MEANS[kind] for kind in _kinds(content)},
+        suite=suite_text(about["suite"]) if about.get("suite") else "",
         by_budget=content.data["by_budget"],
         fronts=content.data["fronts"],
         paper=compared,
@@ -63,7 +67,7 @@ def page(results: Results, content: Content, *, plots: bool | None = None) -> st
 
 
 def _without_plots(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: data[name] for name in ("agents", "problems", "rows")}
+    return {name: data[name] for name in ("agents", "problems", "rows", "level")}
 
 
 def _counts(results: Results, content: Content) -> str:
@@ -80,7 +84,7 @@ def _counts(results: Results, content: Content) -> str:
 def _kinds(content: Content) -> dict[str, int]:
     kinds = {problem["table"]: problem["kind"] for problem in content.data["problems"]}
     found = list(kinds.values())
-    return {kind: found.count(kind) for kind in dict.fromkeys(found)}
+    return {kind: found.count(kind) for kind in KINDS if kind in found}
 
 
 def _tables(results: Results, content: Content) -> list[dict[str, Any]]:

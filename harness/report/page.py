@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Results:
-    """A bench's folder in memory: its frames (`harness.store`) and `about`, its `bench.json`."""
+    """A bench's folder in memory: its frames (`harness.store`) and `about`, its `bench.json`.
+
+    `varied` is there where the suite varied examples or noise.
+    """
 
     folder: Path
     trials: pl.DataFrame
     runs: pl.DataFrame
     summary: pl.DataFrame
     about: dict[str, Any]
+    varied: pl.DataFrame | None = None
 
     @property
     def boards(self) -> list[Board]:
@@ -48,8 +52,10 @@ def read_results(folder: str | Path) -> Results:
     if not where.is_dir():
         raise UsageError(f"{where}: no such folder")
     frames = {}
-    for name in ("trials", "runs", "summary"):
+    for name in ("trials", "runs", "summary", "varied"):
         path = where / f"{name}.parquet"
+        if name == "varied" and not path.is_file():
+            continue
         if not path.is_file():
             raise UsageError(f"{where} holds no results of a bench: {path.name} is missing")
         try:
@@ -62,7 +68,9 @@ def read_results(folder: str | Path) -> Results:
             raise ValueError("it is not an object")
     except (OSError, ValueError) as error:
         raise RunError(f"{where / 'bench.json'} cannot be read: {error}") from None
-    return Results(where, frames["trials"], frames["runs"], frames["summary"], about)
+    return Results(
+        where, frames["trials"], frames["runs"], frames["summary"], about, frames.get("varied")
+    )
 
 
 def write_report(
@@ -90,8 +98,17 @@ def summary(results: Results, content: Content) -> str:
     boards, notes = results.boards, results.notes
     extra = content.boards()
     text = markdown([*boards[:1], *extra[:1], *boards[1:], *extra[1:]], notes)
-    if not content.data["paper"]:
+    text = _with_list(text, "In short", content.in_short(), before="## Overall")
+    if content.data["paper"]:
+        lines = content.data["paper"]["sentences"]
+        text = _with_list(text, "Where it agrees with the paper", lines, before="## Notes")
+    return text
+
+
+def _with_list(text: str, title: str, lines: Sequence[str], *, before: str) -> str:
+    """The text with a section of these lines before a heading."""
+    head, heading, tail = text.partition(f"\n{before}\n")
+    if not lines or not heading:
         return text
-    before, heading, after = text.partition("\n## Notes\n")
-    lines = "\n".join(f"- {escaped(line)}" for line in content.data["paper"]["sentences"])
-    return f"{before}\n## Where it agrees with the paper\n\n{lines}\n{heading}{after}"
+    listed = "\n".join(f"- {escaped(line)}" for line in lines)
+    return f"{head}\n## {title}\n\n{listed}\n{heading}{tail}"

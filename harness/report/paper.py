@@ -214,7 +214,6 @@ def _sentences(
 ) -> list[str]:
     kinds = sorted({task["kind"] for task in tasks})
     names = ", ".join(task["task"] for task in tasks)
-    noun = "task" if len(tasks) == 1 else "tasks"
     searched = f"Of the paper's tasks this run searched {len(tasks)} ({names})"
     lines = [f"{searched}, as {' and '.join(kinds)} tables at the paper's budget."]
     if "modelled" in kinds:
@@ -232,7 +231,8 @@ def _sentences(
         mine = [claim for claim in claims if claim["what"] == what]
         tested = [claim for claim in mine if claim["agrees"] is not None]
         if not tested:
-            lines.append(f"{label}: this run cannot tell on any of the {noun}.")
+            where = f"on {names}" if len(tasks) == 1 else "on any of the tasks"
+            lines.append(f"{label}: this run cannot tell {where}.")
             continue
         agree = [claim for claim in tested if claim["agrees"]]
         differ = [_who(claim) for claim in tested if not claim["agrees"]]

@@ -353,7 +353,7 @@ def test_without_the_extra_there_are_tables_and_word_of_it(
     assert "plotly" not in made.scripts
     assert len(text) < 200_000
     assert "leaderboard" in made.ids()
-    assert set(json.loads(made.scripts["data"])) == {"agents", "problems", "rows"}
+    assert set(json.loads(made.scripts["data"])) == {"agents", "problems", "rows", "level"}
 
 
 def test_tables_that_are_gone_or_changed_are_said_to_be(out: Path, tmp_path: Path) -> None:

@@ -18,44 +18,58 @@
       const at = data.rows.agent.findIndex((a, k) => a === agent && data.rows.problem[k] === problem);
       return at < 0 ? null : data.rows[column][at];
     });
+    // A table without a test split shows what the incumbents score on the one it has.
+    const splitOf = (group) => (data.rows.test_score.some((v, k) => v !== null && group.problems.includes(data.rows.problem[k])) ? "test" : "train");
     const draw = (theme) => {
       const group = data.by_budget[Number(budgets.value) || 0];
       const x = group.problems.map((i) => data.problems[i].budget);
       const metric = data.problems[group.problems[0]].metric;
+      const split = splitOf(group);
+      // Side by side, so that no interval hides another.
+      const steps = x.slice(1).map((budget, k) => Math.log(budget / x[k]));
+      const spread = Math.min(0.25, ...steps.map((step) => step / 2.5));
+      const many = shown();
+      const beside = (k) => Math.exp(many.length > 1 ? spread * (k / (many.length - 1) - 0.5) : 0);
       const traces = [{
         x, y: group.problems.map((i) => data.problems[i].optimum), mode: "lines+markers", type: "scatter", name: "optimum (train)",
         line: { color: theme.soft, dash: "dash", width: 1.6, shape: "hv" }, marker: { size: 5 }, hovertemplate: "%{y:.4f}",
       }];
-      for (const agent of shown()) {
-        const y = rows(agent, group, "test_score");
-        const low = rows(agent, group, "test_low");
-        const high = rows(agent, group, "test_high");
+      many.forEach((agent, at) => {
+        const y = rows(agent, group, `${split}_score`);
+        const low = split === "test" ? rows(agent, group, "test_low") : y;
+        const high = split === "test" ? rows(agent, group, "test_high") : y;
         traces.push({
-          x, y, mode: "lines+markers", type: "scatter", name: AT.plain(label(agent)), connectgaps: false,
+          x: x.map((budget) => budget * beside(at)), y, mode: "lines+markers", type: "scatter", name: AT.plain(label(agent)), connectgaps: false,
           line: { color: AT.colour(agent, dark(theme)), width: 2, dash: AT.dash(agent) },
           marker: { size: 7, symbol: AT.symbol(agent) },
           error_y: {
-            type: "data", symmetric: false, thickness: 1, width: 3, array: y.map((v, k) => (v === null ? 0 : high[k] - v)),
+            type: "data", symmetric: false, thickness: 1.2, width: 3, array: y.map((v, k) => (v === null ? 0 : high[k] - v)),
             arrayminus: y.map((v, k) => (v === null ? 0 : v - low[k])),
           },
-          hovertemplate: "%{y:.4f}",
+          text: y.map((v, k) => (v === null ? "" : `${AT.plain(label(agent))}: ${v.toFixed(4)}${split === "test" ? ` (${low[k].toFixed(4)}–${high[k].toFixed(4)})` : ""}<br>budget ${AT.short(x[k])}`)),
+          hovertemplate: "%{text}<extra></extra>",
         });
-      }
-      const layout = AT.layout(theme, {
-        height: 420, hovermode: "x unified", ...AT.legend,
-        xaxis: { type: "log", title: { text: `budget (${group.cost})` }, tickvals: x, ticktext: x.map(AT.short), hoverformat: ".6~g" },
-        yaxis: { title: { text: `test ${AT.plain(metric)}` } },
       });
-      const ends = shown().map((agent) => `${label(agent)} ${AT.short(rows(agent, group, "test_score").at(-1))}`);
-      return { data: traces, layout, legend: true, text: `Test score by budget on ${group.table}; at the largest: ${ends.join("; ")}.` };
+      const layout = AT.layout(theme, {
+        height: 420, hovermode: "closest", ...AT.legend,
+        xaxis: { type: "log", title: { text: `budget (${group.cost})` }, tickvals: x, ticktext: x.map(AT.short) },
+        yaxis: { title: { text: `${split} ${AT.plain(metric)}` } },
+      });
+      const ends = many.map((agent) => `${label(agent)} ${AT.short(rows(agent, group, `${split}_score`).at(-1))}`);
+      return { data: traces, layout, legend: true, text: `${split === "test" ? "Test" : "Train"} score by budget on ${group.table}; at the largest: ${ends.join("; ")}.` };
     };
     const figure = AT.figure({ id: "budget-figure", name: "the scores by budget", draw });
     redrawn.push(figure);
+    const name = () => {
+      const group = data.by_budget[Number(budgets.value) || 0];
+      AT.byId("budget-kind").replaceChildren(AT.badge(data.problems[group.problems[0]].kind));
+      AT.byId("budget-what").textContent = splitOf(group) === "test" ? "Test score" : "Train score (the table has no test split; it has no interval here)";
+    };
     budgets.addEventListener("change", () => {
-      AT.byId("budget-kind").replaceChildren(AT.badge(data.problems[data.by_budget[Number(budgets.value)].problems[0]].kind));
+      name();
       AT.refresh(figure);
     });
-    AT.byId("budget-kind").replaceChildren(AT.badge(data.problems[data.by_budget[0].problems[0]].kind));
+    name();
   }
 
   // Pareto fronts ---------------------------------------------------------------------------------------
@@ -136,6 +150,77 @@
     return { data: traces, layout, legend: true, text: `Train and test score of the final incumbents. ${text}.` };
   }
 
+  // Agents on fewer examples and with noise: examples along the axis, each noise at its right end.
+  const called = (term, own, all) => {
+    if (term.noise !== own.noise) return term.noise === "mean" ? "no noise" : `${term.noise} noise`;
+    return term.examples === null ? `all${all === null ? "" : ` ${all}`}` : String(term.examples);
+  };
+  const variedView = () => document.querySelector('input[name="varied"]:checked').value;
+  function termsOf(held) {
+    const own = held.terms[0];
+    const order = held.terms.map((_, k) => k).sort((a, b) => {
+      const [s, t] = [held.terms[a], held.terms[b]];
+      return (s.noise !== own.noise) - (t.noise !== own.noise) || (s.examples || Infinity) - (t.examples || Infinity) || 0;
+    });
+    return { order, names: order.map((k) => called(held.terms[k], own, held.all)), noisy: order.filter((k) => held.terms[k].noise !== own.noise).length };
+  }
+  function agentsVaried(theme) {
+    const held = data.varied[state.problem];
+    if (!held) return null;
+    const { order, names, noisy } = termsOf(held);
+    const score = variedView() === "test" && Object.values(held.agents).some((a) => a.test_score.some((v) => v !== null));
+    const [middle, bottom, top] = score ? ["test_score", "test_low", "test_high"] : ["regret", "regret_low", "regret_high"];
+    const many = shown().filter((i) => held.agents[i]);
+    const beside = (k) => (many.length > 1 ? 0.5 * (k / (many.length - 1) - 0.5) : 0);
+    const traces = many.map((agent, at) => {
+      const column = (name) => order.map((k) => held.agents[agent][name][k]);
+      const [y, low, high, seen] = [column(middle), column(bottom), column(top), column("train_score")];
+      const cut = order.length - noisy;
+      // No line leads to what is measured with noise: that is another question.
+      const x = names.map((_, k) => k + beside(at));
+      const gap = (values) => [...values.slice(0, cut), null, ...values.slice(cut)];
+      return {
+        x: gap(x), y: gap(y), mode: "lines+markers", type: "scatter", name: AT.plain(label(agent)), connectgaps: false,
+        line: { color: AT.colour(agent, dark(theme)), width: 1.6, dash: AT.dash(agent) }, marker: { size: 8, symbol: AT.symbol(agent) },
+        error_y: {
+          type: "data", symmetric: false, thickness: 1.2, width: 3,
+          array: gap(y.map((v, k) => (v === null ? 0 : high[k] - v))), arrayminus: gap(y.map((v, k) => (v === null ? 0 : v - low[k]))),
+        },
+        text: gap(y.map((v, k) => (v === null ? "" : `${AT.plain(label(agent))}, ${names[k]}: ${v.toFixed(4)} (${low[k].toFixed(4)}–${high[k].toFixed(4)})<br>as the search saw it: ${seen[k] === null ? "–" : seen[k].toFixed(4)}`))),
+        hovertemplate: "%{text}<extra></extra>",
+      };
+    });
+    const layout = AT.layout(theme, {
+      height: 420, hovermode: "closest", ...AT.legend,
+      xaxis: { tickvals: names.map((_, k) => k), ticktext: names, range: [-0.6, names.length - 0.4], title: { text: noisy ? "training examples, and all of them with noise" : "training examples" } },
+      yaxis: { title: { text: score ? `test ${AT.plain(data.problems[state.problem].metric)}` : "regret on all training examples" } },
+    });
+    const ends = many.map((agent) => `${label(agent)} ${names.map((name, k) => `${name} ${AT.short(held.agents[agent][middle][order[k]])}`).join(", ")}`);
+    return { data: traces, layout, legend: true, text: `${score ? "Test score" : "Regret"} of the final incumbents by training examples: ${ends.join("; ")}.` };
+  }
+  function variedTable() {
+    const held = data.varied[state.problem];
+    AT.byId("varied-part").hidden = !held;
+    if (!held) return;
+    const { order, names } = termsOf(held);
+    AT.byId("varied-kind").replaceChildren(AT.badge(data.problems[state.problem].kind));
+    AT.byId("varied-text").textContent = "What the final incumbents score on the test split where a search sees fewer training examples, drawn by its seed, or scores with noise. " +
+      "Regret is by the table's scores on all training examples, which the search does not see. 90 % intervals, for the agents chosen under Curves.";
+    AT.figureTable("varied-table", [
+      { head: "agent", text: (i) => label(i) },
+      ...order.flatMap((k, at) => [
+        { head: `${names[at]}: test`, text: (i) => AT.fixed(4)(held.agents[i].test_score[k]) },
+        { head: `${names[at]}: regret`, text: (i) => AT.fixed(4)(held.agents[i].regret[k]) },
+      ]),
+    ], Object.keys(held.agents).map(Number));
+  }
+  const variedFigure = AT.figure({ id: "varied-figure", name: "fewer examples and noise", draw: agentsVaried });
+  redrawn.push(variedFigure);
+  AT.problemSelect(AT.byId("varied-problem"));
+  for (const input of document.querySelectorAll('input[name="varied"]')) {
+    input.addEventListener("change", () => AT.refresh(variedFigure));
+  }
+
   function fewer(theme) {
     const held = data.fewer[state.problem];
     if (!held) return null;
@@ -169,13 +254,17 @@
   function showGaps() {
     const problem = data.problems[state.problem];
     AT.byId("gap-kind").replaceChildren(AT.badge(problem.kind));
-    AT.byId("gap-note").textContent = data.generalisation[state.problem] ? "" : "This table has no test split.";
+    const gap = data.generalisation[state.problem];
+    const over = gap && gap.over.every((one) => one === gap.over[0]) ? gap.over[0] : "seeds, or seeds and examples";
+    AT.byId("gap-note").textContent = gap ? `90 % intervals over ${over}.` : "This table has no test split.";
     const held = data.fewer[state.problem];
     AT.byId("fewer-part").hidden = !held;
     if (held) {
       AT.byId("fewer-text").textContent = `The best of ${AT.whole(held.configurations)} feasible configurations, as chosen on so many training examples; ` +
         `means and 90 % intervals over ${held.draws} draws of examples. No agent is in this: it says how far the table's own scores can be trusted.`;
     }
+    variedTable();
+    AT.refresh(variedFigure);
     AT.refresh(gapFigure);
     AT.refresh(fewerFigure);
   }
@@ -230,7 +319,7 @@
     const table = AT.byId("payback");
     AT.fill(table, [
       { head: "agent", text: (r) => label(r.agent) },
-      { head: "search cost", text: (r) => AT.whole(r.spent), value: (r) => r.spent, title: `mean, ${problem.cost}` },
+      { head: `search cost (${problem.cost})`, text: (r) => AT.whole(r.spent), value: (r) => r.spent, title: "mean over runs" },
       { head: "found: cost", text: (r) => AT.short(r.cost), value: (r) => r.cost, title: "mean cost of one execution of the final incumbent" },
       { head: "found: score", text: (r) => AT.fixed(4)(r.score), value: (r) => r.score, first: "descending" },
       { head: "paid back after", text: (r) => (r.after === null ? "" : r.after === Infinity ? "never" : `${AT.whole(r.after)} executions`), value: (r) => (r.after === Infinity ? null : r.after) },

@@ -13,26 +13,38 @@
     head, name, text: (row) => text(row[name]), value: (row) => row[name], first, title,
   });
   const agent = { head: "agent", text: label, value: label };
-  const shared = [
-    number("optimum", "success_rate", AT.percent, "descending", "share of runs that reached the best feasible score"),
-    number("within 1 %", "within_rate", AT.percent, "descending", "share of runs that came within 1 % of it"),
-  ];
+  const within = number("within 1 %", "within_rate", AT.percent, "descending", "share of runs that came within 1 % of the best feasible score");
+  const optimum = number("optimum", "success_rate", AT.percent, "descending", "share of runs that reached the best feasible score");
+  const area = number("area", "regret_area", AT.fixed(4), "ascending", "how far from the optimum, mean over a run's trials: normalised regret, 0 the optimum, 1 the worst feasible score");
+  const regret = number("regret", "regret", AT.fixed(4), "ascending", "the same at the end of a run");
   const tail = [
     number("infeasible", "infeasible_rate", AT.percent, "ascending", "share of asks over the budget or not in the table"),
     number("repeated", "repeated_rate", AT.percent, "ascending", "share of asks that were asked before"),
     number("s/ask", "seconds_per_ask", AT.seconds, "ascending", "the agent's own real seconds for each ask"),
   ];
-  const several = [
+  // Agents that the tests do not tell apart from the best are marked, where all tables are shown, or
+  // all of a kind: other choices of tables are not tested.
+  const rank = (level) => ({
+    ...number("rank", "rank", AT.fixed(2), "ascending", "mean rank by area over the tables shown, 1 the best" +
+      (level.size ? "; ≈ not told apart from the best by more than luck (Nemenyi's test at 0.05)" : "")),
+    text: (row) => row.rank.toFixed(2),
+    mark: (row) => (level.has(row.agent) && level.size > 1 ? "≈" : ""),
+  });
+  const several = (kinds, level) => [
     agent,
-    number("rank", "rank", AT.fixed(2), "ascending", "mean rank by area over the problems shown"),
-    ...shared,
-    number("regret", "regret", AT.fixed(4), "ascending", "normalised regret at the end of a run"),
-    number("area", "regret_area", AT.fixed(4), "ascending", "normalised regret, mean over a run's trials"),
+    rank(level),
+    ...(kinds.size > 1
+      ? [...kinds].map(([kind, tables]) => ({
+        ...number(`${kind} (${tables})`, `within ${kind}`, AT.percent, "descending", `share of runs within 1 % of the optimum on the ${kind} tables`),
+        head: [AT.badge(kind), ` (${tables})`],
+      }))
+      : [within]),
+    optimum, area, regret,
     ...tail,
   ];
+  const used = ["tokens", "dollars"].filter((name) => data.rows[name].some((value) => value !== null));
   const one = [
-    agent,
-    ...shared,
+    agent, optimum, within,
     number("median trials", "median_trials", AT.trials, "ascending", "to the optimum; a run that missed it counts as later than all"),
     number("ERT", "ert", AT.trials, "ascending", "expected running time in trials"),
     {
@@ -41,13 +53,20 @@
     },
     number("test score", "test_score", AT.fixed(4), "descending", "of the final incumbent on the test split"),
     {
-      head: "90 %",
+      head: "90 %", title: "bootstrap interval of the test score, over seeds and, where the table holds outcomes, test examples",
       text: (row) =>
         row.test_low === null ? "" : `${row.test_low.toFixed(4)}–${row.test_high.toFixed(4)}`,
       value: (row) => row.test_low,
     },
-    number("area", "regret_area", AT.fixed(4), "ascending", "normalised regret, mean over a run's trials"),
+    area,
+    {
+      head: "area 90 %", title: "bootstrap interval over seeds of the area",
+      text: (row) => `${row.regret_area_low.toFixed(4)}–${row.regret_area_high.toFixed(4)}`,
+      value: (row) => row.regret_area_low,
+    },
+    regret,
     ...tail,
+    ...used.map((name) => number(`${name}/run`, name, AT.short, "ascending", `${name} that the agent's language model took in a run`)),
   ];
 
   function shownProblems() {
@@ -73,35 +92,64 @@
   function overall(problems) {
     const agents = data.agents.map((_, i) => i);
     const totals = agents.map(() => ({ rank: 0 }));
+    // Budgets of one table resemble each other: a table counts once, by its mean area.
+    const tables = new Map();
     for (const problem of problems) {
-      const area = agents.map((i) => {
-        const row = records.find((r) => r.problem === problem && r.agent === i);
-        return row ? row.regret_area : null;
-      });
-      ranks(area).forEach((rank, i) => { totals[i].rank += rank / problems.length; });
+      const name = `${data.problems[problem].table} ${data.problems[problem].cost}`;
+      tables.set(name, [...(tables.get(name) || []), problem]);
     }
+    for (const budgets of tables.values()) {
+      const area = agents.map((i) => {
+        const rows = records.filter((r) => budgets.includes(r.problem) && r.agent === i);
+        return rows.length < budgets.length ? null : rows.reduce((sum, r) => sum + r.regret_area, 0) / rows.length;
+      });
+      ranks(area).forEach((rank, i) => { totals[i].rank += rank / tables.size; });
+    }
+    const average = (rows, name) => (rows.length ? rows.reduce((sum, r) => sum + r[name], 0) / rows.length : null);
     return agents.map((i) => {
       const mine = records.filter((r) => r.agent === i && problems.includes(r.problem));
-      const mean = (name) => mine.length
-        ? mine.reduce((sum, r) => sum + r[name], 0) / mine.length : null;
+      const mean = (name) => average(mine, name);
+      const apart = [...kindsOf(problems).keys()].map((kind) => [
+        `within ${kind}`, average(mine.filter((r) => data.problems[r.problem].kind === kind), "within_rate"),
+      ]);
       const names = [
         "success_rate", "within_rate", "regret", "regret_area", "infeasible_rate",
         "repeated_rate", "seconds_per_ask",
       ];
       return {
-        agent: i, count: mine.length, rank: totals[i].rank,
+        agent: i, count: mine.length, rank: totals[i].rank, ...Object.fromEntries(apart),
         ...Object.fromEntries(names.map((name) => [name, mean(name)])),
       };
     }).filter((row) => row.count);
+  }
+
+  function kindsOf(problems) {
+    const tables = new Map(problems.map((i) => [data.problems[i].table, data.problems[i].kind]));
+    const found = new Map();
+    for (const kind of ["measured", "published", "modelled"]) {
+      const count = [...tables.values()].filter((k) => k === kind).length;
+      if (count) found.set(kind, count);
+    }
+    return found;
+  }
+
+  // Whom the tests do not tell apart from the best, where these problems are what was tested.
+  function levelOf(problems) {
+    if (filters.table.value || filters.budget.value) return new Set();
+    const kinds = [...kindsOf(problems).keys()];
+    const what = filters.kind.value && kinds.length === 1 && data.level[kinds[0]] ? kinds[0] : "all";
+    return new Set(data.level[what] || []);
   }
 
   const lowIsBest = new Set(["rank", "median_trials", "ert", "regret", "regret_area"]);
   const highIsBest = new Set(["success_rate", "within_rate", "test_score"]);
   function bestOf(rows) {
     const target = new Map();
-    for (const name of [...lowIsBest, ...highIsBest]) {
+    const apart = rows.length ? Object.keys(rows[0]).filter((name) => name.startsWith("within ")) : [];
+    for (const name of [...lowIsBest, ...highIsBest, ...apart]) {
       const values = rows.map((row) => row[name]).filter((v) => v !== null && v !== undefined);
-      if (values.length) target.set(name, lowIsBest.has(name) ? Math.min(...values) : Math.max(...values));
+      // What all share is no one's best.
+      if (values.length && (values.length === 1 || new Set(values).size > 1)) target.set(name, lowIsBest.has(name) ? Math.min(...values) : Math.max(...values));
     }
     return (column, row) => column.name && target.has(column.name) && row[column.name] === target.get(column.name);
   }
@@ -110,7 +158,9 @@
     const problems = shownProblems();
     const single = problems.length === 1;
     const rows = single ? records.filter((r) => r.problem === problems[0]) : overall(problems);
-    AT.fill(table, single ? one : several, rows, bestOf(rows));
+    const columns = single ? one : several(kindsOf(problems), levelOf(problems));
+    AT.fill(table, columns, rows, bestOf(rows));
+    legend(columns);
     if (single) {
       const at = one.findIndex((column) => column.name === "regret_area");
       AT.sortBy(table, at, "ascending");
@@ -119,6 +169,21 @@
       AT.sortBy(table, 1, "ascending");
     }
     describe(problems, single);
+  }
+
+  // What each column means, under the table: headings alone say it to those who know.
+  function legend(columns) {
+    const shown = columns.filter((column) => column.title);
+    const apart = shown.filter((column) => Array.isArray(column.head));
+    const plain = shown.filter((column) => !Array.isArray(column.head));
+    const text = (column) => el("dd", {}, column.title);
+    AT.byId("legend").replaceChildren(...plain.flatMap((column, i) => [
+      ...(i === 1 && apart.length
+        ? [el("dt", {}, "by kind (tables)"), el("dd", {}, "share of runs that came within 1 % of the best feasible score, on tables of that kind")] : []),
+      el("dt", {}, column.head), text(column),
+    ]));
+    AT.byId("legend").append(el("dt", {}, "bold"), el("dd", {}, "the best figure of a column, which may be so by luck"));
+    AT.byId("legend").hidden = false;
   }
 
   function describe(problems, single) {
@@ -132,13 +197,14 @@
       );
       if (problem.near !== null) parts.push(`; ${AT.whole(problem.near)} configurations within 1 %`);
     } else {
-      const tables = new Map(problems.map((i) => [data.problems[i].table, data.problems[i].kind]));
-      const kinds = [...new Set(tables.values())];
-      parts.push(`Means over ${problems.length} problems: `);
-      kinds.forEach((kind, i) => {
-        const count = [...tables.values()].filter((k) => k === kind).length;
+      const kinds = [...kindsOf(problems)];
+      parts.push("Means over ");
+      kinds.forEach(([kind, count], i) => {
         parts.push(i ? ", " : "", `${count} `, AT.badge(kind), count === 1 ? " table" : " tables");
       });
+      const tables = kinds.reduce((sum, [, count]) => sum + count, 0);
+      if (problems.length > tables) parts.push(`, ${problems.length} pairs of a table and a budget; a table counts once in a rank`);
+      parts.push(".");
     }
     line.replaceChildren(...parts);
   }

@@ -19,7 +19,9 @@ AT.sortable = function (table) {
 AT.sortKey = function (cell) {
   const text = cell.dataset.value !== undefined ? cell.dataset.value : cell.textContent.trim();
   if (text === "" || text === "–" || text === "never") return null;
-  const number = Number(text.replace(/[\u202f,%* ]/g, ""));
+  // An interval, or a figure with one after it, goes by its first number.
+  const first = /^<?\.?\d[^–(]*/.exec(text);
+  const number = Number((first ? first[0] : text).replace(/[\u202f,%*< ]/g, ""));
   return Number.isNaN(number) ? text.toLowerCase() : number;
 };
 
@@ -107,10 +109,12 @@ AT.copyButtons = function (table, name) {
   return AT.el("div", { class: "tools" }, AT.el("span", { class: "soft" }, "Copy"), ...buttons);
 };
 
-// A table from rows: columns are {head, text(row), value(row), first, kind(row)}.
+// A table from rows: columns are {head, text(row), value(row), first, kind(row), mark(row)}; `mark` is
+// a sign after the figure, with room kept for it in every row.
 AT.fill = function (table, columns, rows, best) {
   const head = AT.el("tr", {}, columns.map((column) =>
-    AT.el("th", { scope: "col", "data-first": column.first, title: column.title }, column.head),
+    AT.el("th", { scope: "col", "data-first": column.first, title: column.title }, [column.head].flat().map((part) =>
+      (part instanceof Node ? part.cloneNode(true) : part))),
   ));
   const body = rows.map((row) =>
     AT.el("tr", {}, columns.map((column, c) => {
@@ -121,6 +125,7 @@ AT.fill = function (table, columns, rows, best) {
         class: best && best(column, row) ? "best" : null,
       }, column.text(row));
       if (column.kind) cell.append(" ", AT.badge(column.kind(row)));
+      if (column.mark) cell.append(AT.el("span", { class: "mark" }, column.mark(row)));
       return cell;
     })),
   );
