@@ -243,7 +243,8 @@ def area_by_table(summary: pl.DataFrame, agents: Sequence[str]) -> measures.Floa
 
 
 def overall(summary: pl.DataFrame) -> pl.DataFrame:
-    """One row an agent over all tables and budgets, the best average rank first.
+    """One row an agent over all tables and budgets, the best average rank first, of equals the
+    least area.
 
     Ranks are over tables by `regret_area` (`area_by_table`), the mean normalised regret over a
     run's trials: it says how good an agent is at any time, and it does not tie where several reach
@@ -265,4 +266,4 @@ def overall(summary: pl.DataFrame) -> pl.DataFrame:
         pl.col("seconds_per_ask").mean(),
     )
     ranked = pl.DataFrame({"agent": agents, "rank": ranks})
-    return ranked.join(means, on="agent").sort("rank", "agent")
+    return ranked.join(means, on="agent").sort("rank", "regret_area", "agent")

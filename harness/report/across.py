@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SEED = 20_250_892
 _DRAWS = 1000
+_FEW = 10
+"""Tables under which Nemenyi's test tells but the furthest of ten agents apart."""
 
 
 def across(
@@ -165,22 +167,30 @@ def verdict(part: Mapping[str, Any], agents: Sequence[str]) -> dict[str, Any]:
     if len(part["agents"]) < 2 or not level:
         return {"what": part["what"], "count": count, "best": "", "text": "nothing to compare."}
     where = {agent: i for i, agent in enumerate(part["agents"])}
-    order = sorted(where, key=lambda agent: _last(part["ranks"][where[agent]]))
+
+    def rank(agent: int) -> float:
+        found = part["ranks"][where[agent]]
+        return float("inf") if found is None else float(found)
+
+    order = sorted(where, key=rank)
     best, second = level[0], order[1]
+    first = [agents[agent] for agent in order if rank(agent) == rank(best)]
     behind = [agents[agent] for agent in order if agent not in level]
     tied = [agents[agent] for agent in level[1:]]
+    few = " over so few tables" if part["ranked"] < _FEW else ""
     if part["p"] is None:
-        sure = "too few tables to test whether that is more than luck"
+        sure = "Too few tables to test whether that is more than luck."
     elif not behind:
-        sure = "the tables are too few, or too alike, to tell any other agent apart from it"
+        sure = f"No other agent can be told apart from it{few}."
     elif not tied:
-        sure = "all others are behind it by more than luck"
+        sure = "All others are behind by more than luck."
     elif len(behind) < len(tied):
-        sure = f"of the others only {_listed(behind)} {_are(behind)} behind by more than luck"
+        sure = f"Of the others only {_listed(behind)} {_are(behind)} behind by more than luck."
     else:
-        sure = f"{_listed(tied)} {_are(tied)} not told apart from it, all others are behind"
-    rank = _last(part["ranks"][where[best]])
-    text = f"ranks first (mean rank {rank:.2f} of {len(order)}); {sure}."
+        sure = f"{_listed(tied)} {_are(tied)} not told apart from it, all others are behind."
+    alone = len(first) == 1
+    ranks = "ranks" if alone else f"and {_listed(first[1:])} rank"
+    text = f"{ranks} first ({rank(best):.2f} of {len(order)}). {sure}"
     i, j = where[best], where[second]
     if part["improvement"][i][j] is not None:
         share, low, high = (
@@ -188,15 +198,9 @@ def verdict(part: Mapping[str, Any], agents: Sequence[str]) -> dict[str, Any]:
             for name in ("improvement", "improvement_low", "improvement_high")
         )
         between = f" ({low}–{high} %)" if low != high else ""
-        text += (
-            f" A run of it beats a run of {agents[second]}, the next, {share} % of the time"
-            f"{between}."
-        )
+        who = "it" if alone else agents[best]
+        text += f" A run of {who} beats one of {agents[second]} {share} % of the time{between}."
     return {"what": part["what"], "count": count, "best": agents[best], "text": text}
-
-
-def _last(rank: float | None) -> float:
-    return float("inf") if rank is None else float(rank)
 
 
 def _listed(names: Sequence[str]) -> str:

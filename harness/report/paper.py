@@ -254,8 +254,8 @@ def _sentences(
     if own:
         told = ", ".join(f"{value:.2f} on {name}" for name, value in own)
         lines.append(
-            f"{OWN}, which the paper does not have, needs {told} of the hours of the fastest "
-            "baseline that found the optimum."
+            f"Hours of {OWN}, which the paper does not have, over those of the fastest baseline "
+            f"that found the optimum: {told}."
         )
     return lines
 

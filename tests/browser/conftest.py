@@ -16,7 +16,10 @@ from tests.harness.page_results import make_results
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a bench of four tables of every kind, four agents, two budgets."""
     folder = tmp_path_factory.mktemp("browser")
-    return make_results(folder, seeds=5, trials=20, budgets=[400, 1000])
+    return make_results(
+        folder, seeds=5, trials=20, budgets=[400, 1000], vary_examples=[10],
+        vary_noise=["bootstrap"],
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from harness.bench import run_bench
+from harness.leaderboard import percent
 from harness.report import read_results
 from harness.report.content import make_content
 from harness.report.deployment import median_payback
@@ -39,12 +40,65 @@ def test_nothing_is_requested_and_nothing_is_wrong(chromium: Browser, out: Path)
     assert undrawn == []
 
 
+def ranks(rows: list[list[str]]) -> list[float]:
+    """The ranks of a leaderboard; a sign after one says that the tests do not tell it apart."""
+    return [float(row[1].removesuffix("≈")) for row in rows[1:]]
+
+
+def test_the_page_says_first_who_is_ahead(browser: Browser, out: Path) -> None:
+    content = make_content(read_results(out))
+    told = [" ".join(text.split()) for text in browser.texts(".verdicts li")]
+    verdicts = content.data["verdicts"]
+    assert [one["what"] for one in verdicts] == ["all", "measured", "published", "modelled"]
+    assert told[0] == f"all 4 tables: {content.agents[0]} {verdicts[0]['text']}"
+    assert browser.one(".verdicts").location["y"] < 500
+    rows = browser.table("#leaderboard")
+    heads = rows[0]
+    assert heads[2:5] == ["measured (1)", "published (1)", "modelled (2)"]
+    within = read_results(out).summary.filter(pl.col("kind") == "modelled")
+    for row in rows[1:]:
+        share = within.filter(pl.col("agent") == row[0])["within_rate"].mean()
+        assert row[4] == percent(share)
+    marked = [row[0] for row in rows[1:] if row[1].endswith("≈")]
+    level = [content.agents[i] for i in content.data["level"]["all"]]
+    assert marked == (level if 1 < len(level) < len(content.agents) else [])
+    meant = browser.texts("#legend dt")
+    assert {"rank", "optimum", "area", "regret", "infeasible", "repeated", "s/ask"} <= set(meant)
+    assert all(browser.texts("#legend dd"))
+
+
+def test_agents_on_fewer_examples_and_with_noise(browser: Browser, out: Path) -> None:
+    browser.choose("#curves-problem", "2wiki (modelled), budget 1000")
+    assert not browser.one("#varied-part").is_displayed()  # it holds no outcomes
+    browser.choose("#curves-problem", "kgqa (measured), budget 1000")
+    browser.drawn("varied-figure")
+    figure = "const f = document.getElementById('varied-figure'); return "
+    assert browser.js(figure + "f.layout.xaxis.ticktext") == ["10", "all 60", "bootstrap noise"]
+    varied = read_results(out).varied
+    assert varied is not None
+    rows = varied.filter((pl.col("table") == "kgqa") & (pl.col("budget") == 1000))
+    random = rows.filter(pl.col("agent") == "random").sort("noise", "examples", nulls_last=True)
+    expected = dict(zip(random["noise"] + random["examples"].cast(str).fill_null(""),
+                        random.select("test_score", "regret").rows(), strict=True))  # fmt: skip
+    order = ["mean10", "mean", "bootstrap"]
+    for view, at, label in (("test", 0, "test"), ("regret", 1, "regret")):
+        browser.js(f"document.querySelector('input[name=varied][value={view}]').click()")
+        shown = browser.js(figure + "f.data.find((t) => t.name === 'random').y")
+        assert [v for v in shown if v is not None] == pytest.approx(
+            [expected[term][at] for term in order], rel=1e-3, abs=1e-4
+        )
+        assert label in browser.js(figure + "f.layout.yaxis.title.text")
+    table = browser.table("#varied-table table")
+    assert table[0][:3] == ["agent", "10: test", "10: regret"]
+    assert len(table) == 5
+
+
 def test_the_leaderboard_begins_with_all_problems_by_rank(browser: Browser, out: Path) -> None:
     ranked = overall(read_results(out).summary)
     rows = browser.table("#leaderboard")
     assert rows[0][:2] == ["agent", "rank"]
     assert [row[0] for row in rows[1:]] == ranked["agent"].to_list()
-    assert [float(row[1]) for row in rows[1:]] == pytest.approx(ranked["rank"].to_list(), abs=0.006)
+    assert ranks(rows) == pytest.approx(ranked["rank"].to_list(), abs=0.006)
     about = browser.one("#leaderboard-about").text
     assert all(kind in about for kind in ("modelled", "published", "measured"))
 
@@ -91,7 +145,7 @@ def test_filtering_by_kind_table_and_budget(browser: Browser, out: Path) -> None
     assert offered == ["all tables", "math (published)"]
     part = overall(summary.filter(pl.col("kind") == "published"))
     rows = browser.table("#leaderboard")
-    assert [float(row[1]) for row in rows[1:]] == pytest.approx(part["rank"].to_list(), abs=0.006)
+    assert ranks(rows) == pytest.approx(part["rank"].to_list(), abs=0.006)
     browser.choose("#by-kind", "all kinds")
     browser.choose("#by-table", "2wiki")
     browser.choose("#by-budget", "400")

@@ -145,7 +145,7 @@
     const middle = dark(theme) ? "#3a3e44" : "#f3f2ee";
     const layout = AT.layout(theme, {
       height: order.length * size + (narrow ? 110 : 130), annotations, hovermode: "closest",
-      xaxis: { tickvals: axis, ticktext: names, side: "top", tickangle: -50, showgrid: false, ticks: "" },
+      xaxis: { tickvals: axis, ticktext: names, side: "top", tickangle: narrow ? -90 : -50, showgrid: false, ticks: "" },
       yaxis: { tickvals: axis, ticktext: names, autorange: "reversed", showgrid: false, ticks: "" },
       margin: { l: 60, r: narrow ? 40 : 80, t: 60, b: 14 },
     });
@@ -170,7 +170,7 @@
     const index = Number(select.value) || 0;
     const now = data.across[index];
     AT.byId("across-sentence").textContent = data.sentences[index];
-    const kinds = now.what === "all" ? [...new Set(data.problems.map((p) => p.kind))] : [now.what];
+    const kinds = now.what === "all" ? AT.kinds(data.problems.map((p) => p.kind)) : [now.what];
     AT.byId("across-kind").replaceChildren(...kinds.flatMap((kind) => [AT.badge(kind), " "]));
     const rank = (k) => (now.ranks[k] === null ? "" : now.ranks[k].toFixed(2));
     const order = now.agents.map((_, k) => k).sort((a, b) => now.ranks[a] - now.ranks[b]);
@@ -182,6 +182,14 @@
       { head: "the best beats it", text: (k) => (k === top || now.improvement[top][k] === null ? "" : now.improvement[top][k].toFixed(2)) },
       { head: "fastest", text: (k) => AT.percent(now.profile.shares[now.agents[k]][0]) },
       { head: "solved", text: (k) => AT.percent(now.profile.shares[now.agents[k]].at(-1)) },
+    ], order);
+    const beats = (a, b) => {
+      const p = now.improvement[a][b];
+      return p === null ? "" : `${p.toFixed(2)} (${now.improvement_low[a][b].toFixed(2)}–${now.improvement_high[a][b].toFixed(2)})`;
+    };
+    AT.figureTable("improvement-table", [
+      { head: "a run of", text: (a) => label(now.agents[a]) },
+      ...order.map((b) => ({ head: `beats ${label(now.agents[b])}`, text: (a) => (a === b ? "" : beats(a, b)) })),
     ], order);
     figures.forEach(AT.refresh);
   }

@@ -34,6 +34,7 @@ AT.percent = function (value) {
 AT.fixed = (digits) => (value) => (value === null ? "" : value.toFixed(digits));
 AT.seconds = function (value) {
   if (value === null || value <= 0) return value === null ? "" : "0";
+  if (value < 0.0001) return "<.0001";
   return value >= 10 ? value.toFixed(0) : Number(value.toPrecision(2)).toString();
 };
 AT.trials = (value) => (value === null ? "–" : String(Math.round(value * 10) / 10));
@@ -63,6 +64,9 @@ AT.describe = (text) =>
 AT.problemName = function (problem) {
   return `${problem.table} (${problem.kind}), budget ${AT.short(problem.budget)} ${problem.cost}`;
 };
+
+// Kinds of table in one order everywhere, the surest first.
+AT.kinds = (kinds) => ["measured", "published", "modelled"].filter((kind) => kinds.includes(kind));
 
 AT.badge = (kind) => AT.el("span", { class: `kind ${kind}` }, kind);
 

@@ -160,7 +160,9 @@
     const every = Math.max(1, Math.ceil((stage.models.length * counts) / room));
     const values = [];
     for (let option = 0; option < size; option += 1) {
-      if ((option % counts) % every === 0) values.push(option);
+      const k = option % counts;
+      // The last of a block would touch the first of the next.
+      if (k % every === 0 && (counts - k >= every || option + every >= size)) values.push(option);
     }
     return {
       tickvals: values, ticktext: values.map((option) => String(stage.samples[option % counts])),

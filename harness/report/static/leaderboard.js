@@ -28,7 +28,7 @@
     ...number("rank", "rank", AT.fixed(2), "ascending", "mean rank by area over the tables shown, 1 the best" +
       (level.size ? "; ≈ not told apart from the best by more than luck (Nemenyi's test at 0.05)" : "")),
     text: (row) => row.rank.toFixed(2),
-    mark: (row) => (level.has(row.agent) && level.size > 1 ? "≈" : ""),
+    mark: (row) => (level.has(row.agent) ? "≈" : ""),
   });
   const several = (kinds, level) => [
     agent,
@@ -138,7 +138,9 @@
     if (filters.table.value || filters.budget.value) return new Set();
     const kinds = [...kindsOf(problems).keys()];
     const what = filters.kind.value && kinds.length === 1 && data.level[kinds[0]] ? kinds[0] : "all";
-    return new Set(data.level[what] || []);
+    const level = data.level[what] || [];
+    // A sign that all carry, or one alone, says nothing.
+    return new Set(level.length > 1 && level.length < data.agents.length ? level : []);
   }
 
   const lowIsBest = new Set(["rank", "median_trials", "ert", "regret", "regret_area"]);
@@ -183,7 +185,7 @@
       el("dt", {}, column.head), text(column),
     ]));
     AT.byId("legend").append(el("dt", {}, "bold"), el("dd", {}, "the best figure of a column, which may be so by luck"));
-    AT.byId("legend").hidden = false;
+    AT.byId("legend-part").hidden = false;
   }
 
   function describe(problems, single) {
@@ -235,6 +237,7 @@
     select.addEventListener("change", () => { offer(); show(); });
   }
   AT.byId("filters").hidden = false;
+  AT.byId("legend-part").open = window.innerWidth >= 640;
   offer();
   show();
 })();
