@@ -2,7 +2,9 @@
 
 Runs are paired by seed within each agent, table, budget and cost model. A difference counts as real
 where Wilcoxon's test, adjusted by Benjamini and Hochberg for the number of comparisons of a
-measure, is below 0.05; the interval is a bootstrap over the pairs.
+measure, is below 0.05; the interval is a bootstrap over the pairs. An agent that asks the same in
+every seed of both benches, without noise, has one pair on a table, and no luck in it: there any
+difference is real.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ class Change:
     """One measure of one agent at one table and budget, or over all (`table` empty).
 
     `before` and `after` are means over the paired seeds, `mean` with `low` and `high` their
-    difference, `p` adjusted. `verdict` is `better`, `worse`, `noise` (not told apart) or `same`
-    (every pair is equal).
+    difference, `p` adjusted, nan for one pair. `verdict` is `better`, `worse`, `noise` (not told
+    apart) or `same` (every pair is equal).
     """
 
     agent: str
@@ -119,10 +121,23 @@ def _per_run(results: Results) -> pl.DataFrame:
 
 
 def _pairs(first: Results, second: Results) -> pl.DataFrame:
+    """Runs that both benches have; of an agent that draws nothing, the first seed of each group."""
+    import polars as pl
+
     keys = [*KEY, "seed"]
-    return _per_run(first).join(
+    pairs = _per_run(first).join(
         _per_run(second), on=keys, how="inner", suffix=" after", maintain_order="left"
     )
+    exact = sorted(_without_luck(first) & _without_luck(second))
+    pairs = pairs.with_columns(pl.col("agent").is_in(exact).alias("exact"))
+    once = ~pl.col("exact") | pl.int_range(pl.len()).over(KEY).eq(0)
+    return pairs.filter(once)
+
+
+def _without_luck(results: Results) -> set[str]:
+    """Agents whose runs are one run in every seed."""
+    quiet = results.about.get("suite", {}).get("noise", "mean") == "mean"
+    return set(results.about.get("same_in_every_seed", ())) if quiet else set()
 
 
 def _changes(pairs: pl.DataFrame) -> list[Change]:
@@ -174,7 +189,7 @@ def _change(
     verdict = "noise"
     if difference.same:
         verdict = "same"
-    elif p < statistics.ALPHA:
+    elif p < statistics.ALPHA or (difference.pairs == 1 and known["exact"].all()):
         verdict = "better" if (difference.mean < 0) == lower_is_better else "worse"
     return Change(
         **group,
@@ -196,16 +211,21 @@ def _mean(values: pl.Series) -> float:
 
 def _settings(first: Results, second: Results, pairs: pl.DataFrame) -> list[str]:
     """Lines about what was run differently, and what only one of the two ran."""
+    import polars as pl
+
     one, two = first.about.get("suite", {}), second.about.get("suite", {})
     lines = [
         f"{name}: {_shown(one.get(name))} before, {_shown(two.get(name))} after"
         for name in sorted(set(one) | set(two))
-        if name not in ("agents", "tables", "seeds") and one.get(name) != two.get(name)
+        if name not in ("agents", "tables", "seeds")
+        and (one.get(name) or None) != (two.get(name) or None)
     ]
     lines += _by_name(first, second, "agents", "label", ("name", "settings", "code"))
     lines += _by_name(first, second, "tables", "name", ("hash",))
     for results, when in ((first, "before"), (second, "after")):
-        unpaired = results.runs.height - pairs.height
+        others = results.runs.join(pairs, on=list(KEY), how="anti")
+        seeds = results.runs.join(pairs.filter(~pl.col("exact")), on=list(KEY), how="semi")
+        unpaired = others.height + seeds.height - pairs.filter(~pl.col("exact")).height
         if unpaired:
             lines.append(f"{unpaired} of {results.runs.height} runs {when} have no counterpart")
         if results.about.get("failed"):

@@ -139,7 +139,8 @@ def _board(title: str, about: str, part: pl.DataFrame) -> Board:
                 "" if row["test_low"] is None
                 else f"{row['test_low']:.4f}–{row['test_high']:.4f}",
                 f"{row['regret']:.4f}", f"{row['regret_area']:.4f}",
-                f"{row['regret_area_low']:.4f}–{row['regret_area_high']:.4f}",
+                "" if row["regret_area_low"] == row["regret_area_high"]
+                else f"{row['regret_area_low']:.4f}–{row['regret_area_high']:.4f}",
                 percent(row["infeasible_rate"]), percent(row["repeated_rate"]),
                 seconds(row["seconds_per_ask"]),
                 *(
@@ -242,7 +243,8 @@ def footnotes(summary: pl.DataFrame, about: Mapping[str, Any]) -> list[str]:
         f"{seeds} seeds of {n_trials} trials of what the final incumbent scores on the test split."
     )
     notes = [
-        *_MEANINGS, interval, "area 90 %: bootstrap interval over seeds of the area.",
+        *_MEANINGS, interval,
+        "area 90 %: bootstrap interval over seeds of the area; none where all seeds are one run.",
         "Bold: the best figure of a column, which may be so by luck; the tests say whether it is.",
     ]  # fmt: skip
     kinds = set(summary["kind"].to_list()) if summary.height else set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,8 @@ def compare(before: Path, after: Path, show_all: bool, as_json: bool) -> None:
     """Compare the benches in DIR1 (before) and DIR2 (after), runs paired by seed.
 
     A change counts as more than noise where Wilcoxon's signed-rank test is below 0.05, adjusted for
-    the number of comparisons; intervals are 90 % bootstraps of the mean difference.
+    the number of comparisons; intervals are 90 % bootstraps of the mean difference. An agent that
+    asks the same in every seed has no luck in it: any difference counts.
     """
     from harness.compare import compare as work_out
 
@@ -80,7 +82,8 @@ def _table(changes: Sequence[Change], *, overall: bool, wide: bool) -> object:
         )  # fmt: skip
         cells = (
             change.agent, *where, *(f"{getattr(change, level):.4f}" for level in levels),
-            f"{change.mean:+.3f}", f"{change.low:+.3f}, {change.high:+.3f}", f"{change.p:.2g}",
+            f"{change.mean:+.3f}", f"{change.low:+.3f}, {change.high:+.3f}",
+            "–" if math.isnan(change.p) else f"{change.p:.2g}",
         )  # fmt: skip
         shown.add_row(*map(Text, cells), Text(change.verdict, style=colours[change.verdict]))
     return shown

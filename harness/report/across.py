@@ -163,6 +163,8 @@ def level_with_best(part: Mapping[str, Any]) -> list[int]:
 def verdict(part: Mapping[str, Any], agents: Sequence[str]) -> dict[str, Any]:
     """Who is ahead over some tables and how sure one can be, in a sentence for the page's top."""
     count = f"{part['tables']} table{'s' if part['tables'] != 1 else ''}"
+    if part["ranked"] < part["tables"]:
+        count = f"{part['ranked']} of {count}"
     level = level_with_best(part)
     if len(part["agents"]) < 2 or not level:
         return {"what": part["what"], "count": count, "best": "", "text": "nothing to compare."}
@@ -189,8 +191,8 @@ def verdict(part: Mapping[str, Any], agents: Sequence[str]) -> dict[str, Any]:
     else:
         sure = f"{_listed(tied)} {_are(tied)} not told apart from it, all others are behind."
     alone = len(first) == 1
-    ranks = "ranks" if alone else f"and {_listed(first[1:])} rank"
-    text = f"{ranks} first ({rank(best):.2f} of {len(order)}). {sure}"
+    with_it = "" if alone else f", level with {_listed(first[1:])}"
+    text = f"ranks first ({rank(best):.2f} of {len(order)}){with_it}. {sure}"
     i, j = where[best], where[second]
     if part["improvement"][i][j] is not None:
         share, low, high = (
@@ -198,8 +200,7 @@ def verdict(part: Mapping[str, Any], agents: Sequence[str]) -> dict[str, Any]:
             for name in ("improvement", "improvement_low", "improvement_high")
         )
         between = f" ({low}–{high} %)" if low != high else ""
-        who = "it" if alone else agents[best]
-        text += f" A run of {who} beats one of {agents[second]} {share} % of the time{between}."
+        text += f" A run of it beats one of {agents[second]} {share} % of the time{between}."
     return {"what": part["what"], "count": count, "best": agents[best], "text": text}
 
 

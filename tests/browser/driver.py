@@ -161,8 +161,8 @@ class Browser:
         )
         return list(self.js(code, selector))
 
-    def screenshot(self, path: Path) -> None:
-        """The whole page, with every figure drawn."""
+    def screenshot(self, path: Path, most: int = 16_000) -> None:
+        """The page with every figure drawn, down to so many pixels."""
         for figure in self.js("return AT.figures.map((figure) => figure.id)"):
             self.js(
                 "document.getElementById(arguments[0])"
@@ -172,6 +172,6 @@ class Browser:
             time.sleep(0.15)
         self.js("window.scrollTo({top: 0, behavior: 'instant'})")
         height = self.js("return document.documentElement.scrollHeight")
-        clip = {"x": 0, "y": 0, "width": self.width, "height": min(height, 16000), "scale": 1}
+        clip = {"x": 0, "y": 0, "width": self.width, "height": min(height, most), "scale": 1}
         data = self.command("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(data["data"]))

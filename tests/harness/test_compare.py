@@ -41,7 +41,8 @@ def test_a_bench_is_the_same_as_itself(bench: Path) -> None:
     assert {change.verdict for change in (*found.changes, *found.overall)} == {"same"}
     assert found.settings == ()
     assert found.real == []
-    assert {change.pairs for change in found.overall} == {8}
+    # Grid draws nothing: its eight runs are one.
+    assert {change.agent: change.pairs for change in found.overall} == {"random": 8, "grid": 1}
 
 
 def test_what_got_worse_is_found_and_what_did_not_is_left(bench: Path, tmp_path: Path) -> None:
@@ -58,6 +59,20 @@ def test_what_got_worse_is_found_and_what_did_not_is_left(bench: Path, tmp_path:
     assert overall == {"random": "worse", "grid": "same"}
     back = compare(tmp_path / "after", bench)
     assert {c.agent: c.verdict for c in back.overall} == {"random": "better", "grid": "same"}
+
+
+def test_runs_that_are_one_run_count_once(bench: Path, tmp_path: Path) -> None:
+    after = altered(bench, tmp_path / "after", "grid", 0.001)
+    area = next(
+        c for c in compare(bench, after).changes if (c.agent, c.measure) == ("grid", "area")
+    )
+    # One pair, so no p value; but no luck either, so that any difference is real.
+    assert (area.pairs, area.verdict) == (1, "worse")
+    assert np.isnan(area.p)
+    assert area.low == area.mean == area.high > 0
+    about = json.loads((after / "bench.json").read_text())
+    (after / "bench.json").write_text(json.dumps(about | {"same_in_every_seed": []}))
+    assert {c.pairs for c in compare(bench, after).overall} == {8}
 
 
 def test_noise_is_called_noise(bench: Path, tmp_path: Path) -> None:

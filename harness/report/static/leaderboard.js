@@ -60,8 +60,8 @@
     },
     area,
     {
-      head: "area 90 %", title: "bootstrap interval over seeds of the area",
-      text: (row) => `${row.regret_area_low.toFixed(4)}–${row.regret_area_high.toFixed(4)}`,
+      head: "area 90 %", title: "bootstrap interval over seeds of the area; none where all seeds are one run",
+      text: (row) => row.regret_area_low === row.regret_area_high ? "" : `${row.regret_area_low.toFixed(4)}–${row.regret_area_high.toFixed(4)}`,
       value: (row) => row.regret_area_low,
     },
     regret,
