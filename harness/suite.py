@@ -22,13 +22,22 @@ training examples, and with that noise, where a table holds outcomes for each ex
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+    model_validator,
+)  # fmt: skip
 
 from simulator.cost import COST_MODELS
 from simulator.errors import UnknownName, UsageError
@@ -42,10 +51,28 @@ MOST_SEEDS = 100_000
 """A count of seeds becomes a list of them; a slip of the pen must not fill the memory."""
 
 Seed = Annotated[int, Field(ge=0)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Multiple = Annotated[str, Field(pattern=r"^\d+(\.\d+)?x$", max_length=20)]
 
-_MULTIPLE = re.compile(r"\d+(\.\d+)?x")
+_MULTIPLE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?x")
+
+
+def _budget(value: Any) -> float | str:
+    if isinstance(value, str) and _MULTIPLE.fullmatch(value):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(
+            f"{value!r} is no budget: give a number, or a multiple of a table's own budget like "
+            "'0.5x'"
+        )
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is not a finite number")
+    return number
+
+
+Budget = Annotated[float | str, PlainValidator(_budget)]
 
 
 class _Strict(BaseModel):
@@ -75,7 +102,7 @@ class Suite(_Strict):
 
     agents: tuple[AgentEntry, ...] = ()
     tables: tuple[str, ...] = ()
-    budgets: tuple[Number | Multiple, ...] = ()
+    budgets: tuple[Budget, ...] = ()
     cost: str = "units"
     seeds: tuple[Seed, ...] = Field(default=tuple(range(20)), min_length=1)
     trials: int = Field(default=50, ge=1)
@@ -85,17 +112,6 @@ class Suite(_Strict):
     duplicates: str = "charge"
     vary_examples: tuple[Annotated[int, Field(ge=1)], ...] = ()
     vary_noise: tuple[str, ...] = ()
-
-    @field_validator("budgets", mode="before")
-    @classmethod
-    def _budgets_are_numbers(cls, value: Any) -> Any:
-        for item in value if isinstance(value, list | tuple) else ():
-            if isinstance(item, str) and not _MULTIPLE.fullmatch(item):
-                raise ValueError(
-                    f"{item!r} is no budget: give a number, or a multiple of a table's own "
-                    "budget like '0.5x'"
-                )
-        return value
 
     @field_validator("agents", mode="before")
     @classmethod

@@ -163,6 +163,8 @@ def test_a_multiple_is_of_each_tables_own_budget(out: Path) -> None:
     [
         ({"budgets": ["2y"]}, "'2y' is no budget: give a number, or a multiple"),
         ({"budgets": ["-1x"]}, "'-1x' is no budget"),
+        ({"budgets": [10**400]}, "budgets.0: inf is not a finite number"),
+        ({"budgets": [True]}, "True is no budget"),
         ({"budgets": ["1x", "1x"]}, "'1x' is given twice"),
         ({"vary_examples": [0]}, "greater than or equal to 1"),
         ({"vary_examples": [5, 5]}, "5 is given twice"),
