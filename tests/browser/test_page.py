@@ -112,10 +112,9 @@ def test_one_choice_of_problem_holds_for_all_sections(browser: Browser) -> None:
     )
     assert set(chosen) == {"math (published), budget 400 units"}
     assert browser.texts("#landscape-kind .kind") == ["published"]
-    browser.drawn("landscape-figure")
-    assert (
-        browser.js("return document.getElementById('landscape-figure').data[0].type") == "scatter"
-    )
+    browser.show("#landscape-figure")
+    kind = "return document.getElementById('landscape-figure').data[0].type"
+    assert browser.wait(lambda: browser.js(kind) == "scatter")
 
 
 def test_a_path_step_by_step(browser: Browser, out: Path) -> None:
