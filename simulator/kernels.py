@@ -15,12 +15,15 @@ from typing import Any
 import numba
 import numpy as np
 
-N_MODELS, N_GRID, MAX_SAMPLES, STRIDE, GRID_AT, BELOW_AT, COST_AT, RATIO_AT, NEAR_AT = range(9)
+N_MODELS, N_GRID, MAX_SAMPLES, STRIDE, GRID_AT, BELOW_AT, COST_AT, RATIO_AT = range(8)
+MODEL_BITS, SAMPLE_BITS, NEAR_AT = range(8, 11)
 
 OVER_BUDGET, NO_NEIGHBOUR, TOO_FAR, OFF_GRID, INVALID, INTERPOLATED, NOT_ASKED = range(-1, -8, -1)
-BELOW_BIT, ABOVE_BIT, MOST_UNITS = 28, 46, 2**17 - 1
+BELOW_BIT, ABOVE_BIT = 28, 46
 
-_BLOCK = 1024
+_CELL, _OVER = (1 << BELOW_BIT) - 1, 1 << (ABOVE_BIT - 1)
+_FULL = 1 << (ABOVE_BIT - BELOW_BIT - 1)
+_BLOCK, _TILE = 1024, 32
 _TIE = 1e-12
 _WIDEST = 2.0**61
 
@@ -216,28 +219,37 @@ def lookup_many(  # type: ignore[no-untyped-def]
     over (model, samples - 1) per stage, NOT_ASKED until then. Returns the first row that is INVALID
     (or, if `exact`, OFF_GRID), or -1.
     """
+    n, width = asked.shape[0], 2 * shape.shape[0]
     first_wrong = -1
-    packed = np.empty(_BLOCK, dtype=np.int64)
-    rest = np.empty(_BLOCK + 1, dtype=np.int64)
-    for begin in range(0, asked.shape[0], _BLOCK):
-        end = min(begin + _BLOCK, asked.shape[0])
-        if _packed_sums(asked[begin:end], shape, near, packed) >= 0:
-            left = rest[: _near_answers(packed, shape.shape[0], score, out[begin:end], rest)]
+    numbers, excess = asked.reshape(-1), _excess_bits(asked, shape)
+    sums, values = np.empty(_BLOCK, dtype=np.int64), np.empty(_BLOCK)
+    left = np.zeros(_BLOCK, dtype=np.uint8)
+    eights = left.view(np.int64)
+    for begin in range(0, n, _BLOCK):
+        end = min(begin + _BLOCK, n)
+        fits = _fits(numbers[begin * width : end * width], excess)
+        if fits and _near_sums(asked[begin:end], shape, near, sums) >= 0:
+            _near_answers(sums, shape.shape[0], score, values, out[begin:end], left)
         else:
-            left = np.arange(end - begin)
-        for row in begin + left:
-            at = -1 if len(memo) == 0 else _memo_place(asked[row], shape)
-            answer = NOT_ASKED if at < 0 else int(memo[at])
-            if answer == NOT_ASKED:
-                ask = asked[row : row + 1]
-                answer = match_many(
-                    ask, shape, grid, below, cost, ratio, score, budget, limit, exact
-                )[0]
-                if at >= 0:
-                    memo[at] = answer
-            out[row] = score[answer] if answer >= 0 else np.nan
-            if answer in (OFF_GRID, INVALID) and first_wrong < 0:
-                first_wrong = row
+            left[:] = 1
+        for eight in range((end - begin + 7) >> 3):
+            if eights[eight] == 0:
+                continue
+            for row in range(begin + 8 * eight, min(begin + 8 * eight + 8, end)):
+                if left[row - begin] == 0:
+                    continue
+                at = -1 if len(memo) == 0 else _memo_place(asked[row], shape)
+                answer = NOT_ASKED if at < 0 else int(memo[at])
+                if answer == NOT_ASKED:
+                    ask = asked[row : row + 1]
+                    answer = match_many(
+                        ask, shape, grid, below, cost, ratio, score, budget, limit, exact
+                    )[0]
+                    if at >= 0:
+                        memo[at] = answer
+                out[row] = score[answer] if answer >= 0 else np.nan
+                if answer in (OFF_GRID, INVALID) and first_wrong < 0:
+                    first_wrong = row
     return first_wrong
 
 
@@ -253,40 +265,63 @@ def _memo_place(ask, shape):  # type: ignore[no-untyped-def]
     return at
 
 
+# The four below have one plain loop after the other, none with a branch, so that the compiler makes
+# vectors of them and the processor waits for many scores at once.
+
+
 @_jit
-def _packed_sums(asked, shape, near, packed):  # type: ignore[no-untyped-def]
-    """Sums over stages of what `near` holds, into `packed`; negative if any of it is invalid."""
+def _excess_bits(asked, shape):  # type: ignore[no-untyped-def]
+    """The bits that no number in some rows of `asked` may have, for `near` to have a place."""
+    excess = np.empty((_TILE, shape.shape[0], 2), dtype=asked.dtype)
+    for i in range(shape.shape[0]):
+        excess[:, i, 0] = -1 << shape[i, MODEL_BITS]
+        excess[:, i, 1] = -1 << shape[i, SAMPLE_BITS]
+    return excess.reshape(-1)
+
+
+@_jit
+def _fits(numbers, excess):  # type: ignore[no-untyped-def]
+    wrong = 0
+    for begin in range(0, numbers.shape[0], excess.shape[0]):
+        part = numbers[begin : begin + excess.shape[0]]
+        for i in range(part.shape[0]):
+            wrong |= part[i] & excess[i]
+    return wrong == 0
+
+
+@_jit
+def _near_sums(asked, shape, near, sums):  # type: ignore[no-untyped-def]
+    """Sums over stages of what `near` holds, into `sums`; negative if any of it is invalid."""
     wrong = 0
     for i in range(shape.shape[0]):
-        # A negative number is a huge unsigned one: one comparison for both ends.
-        last, edge = np.uint64(shape[i, N_MODELS]), np.uint64(shape[i, MAX_SAMPLES] + 1)
-        part = near[shape[i, NEAR_AT] :]
+        bits, part = np.uint64(shape[i, SAMPLE_BITS]), near[shape[i, NEAR_AT] :]
         for row in range(asked.shape[0]):
             m, s = np.uint64(asked[row, i, 0]), np.uint64(asked[row, i, 1])
-            option = part[min(m, last) * (edge + np.uint64(1)) + min(s, edge)]
+            option = part[(m << bits) + s]
             wrong |= option
-            packed[row] = option if i == 0 else packed[row] + option
+            sums[row] = option if i == 0 else sums[row] + option
     return wrong
 
 
 @_jit
-def _near_answers(packed, n_stages, score, out, rest):  # type: ignore[no-untyped-def]
-    """Scores of summed options into `out`; how many rows, put into `rest`, are to be searched."""
-    # One plain loop after the other, none with a branch: the compiler makes vectors of them.
-    unit = MOST_UNITS // n_stages // 2
+def cost_units(n_stages):  # type: ignore[no-untyped-def]
+    """How many units a budget has in packed options, so that no sum of them overflows."""
+    return _FULL // n_stages - 1
+
+
+@_jit
+def _near_answers(sums, n_stages, score, values, out, left):  # type: ignore[no-untyped-def]
+    """Scores of summed options into `out`, and into `left` (uint8) which rows to search for."""
     for row in range(out.shape[0]):
-        out[row] = score[np.uint64(packed[row] & ((1 << BELOW_BIT) - 1))]
+        values[row] = score[np.uint64(sums[row] & _CELL)]
+    unit = cost_units(n_stages)
+    # With this added, a cost above the budget reaches the highest bit of its field.
+    added = (_FULL - unit - 1) << BELOW_BIT
     for row in range(out.shape[0]):
-        value = out[row]
-        above = packed[row] >> ABOVE_BIT
-        over = ((packed[row] >> BELOW_BIT) & ((1 << (ABOVE_BIT - BELOW_BIT)) - 1)) > unit
+        total, value = sums[row], values[row]
+        over = ((total + added) & _OVER) != 0
         out[row] = np.nan if over else value
-        packed[row] = int(((above >= unit) | (value != value)) & (not over))
-    count = 0
-    for row in range(out.shape[0]):
-        rest[count] = row
-        count += packed[row]
-    return count
+        left[row] = ((total >= unit << ABOVE_BIT) | (value != value)) & (not over)
 
 
 @_jit

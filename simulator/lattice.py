@@ -22,10 +22,11 @@ _INT64 = 2**62
 class Lattice(NamedTuple):
     """What the matching kernels know of a task, in the order in which they take it.
 
-    - `shape`, int64 (stages, 9): per stage the number of models, the number of grid points, the
+    - `shape`, int64 (stages, 11): per stage the number of models, the number of grid points, the
       largest sample count, the stride of its option in the cell index, and where its part of
-      `grid`, `below`, `cost`, `ratio` and of packed options (`simulator.near`) begins: the columns
-      `N_MODELS` to `NEAR_AT` of `simulator.kernels`.
+      `grid`, `below`, `cost` and `ratio` begins; then the bits of a model index and of a sample
+      count, and where its packed options (`simulator.near`) begin: the columns `N_MODELS` to
+      `NEAR_AT` of `simulator.kernels`.
     - `grid`, int64: each stage's sample counts, ascending.
     - `below`, int32: per stage and sample count 0..max, the position of the last grid point that is
       not above it, -1 where there is none.
@@ -51,7 +52,7 @@ class Lattice(NamedTuple):
     @classmethod
     def build(cls, space: Space, costs: StageCosts) -> Lattice:
         """Pack `space` and the stages' costs."""
-        shape = np.zeros((space.n_stages, 9), dtype=np.int64)
+        shape = np.zeros((space.n_stages, 11), dtype=np.int64)
         shape[:, kernels.N_MODELS] = space.n_models
         shape[:, kernels.N_GRID] = space.n_grid
         shape[:, kernels.MAX_SAMPLES] = space.max_samples
@@ -64,7 +65,9 @@ class Lattice(NamedTuple):
             (kernels.COST_AT, [cost.ravel() for cost in costs]),
             (kernels.RATIO_AT, ratios),
         )
-        packed = (space.n_models + 1) * (space.max_samples + 2)
+        shape[:, kernels.MODEL_BITS] = [(n - 1).bit_length() for n in space.n_models.tolist()]
+        shape[:, kernels.SAMPLE_BITS] = [n.bit_length() for n in space.max_samples.tolist()]
+        packed = 1 << (shape[:, kernels.MODEL_BITS] + shape[:, kernels.SAMPLE_BITS])
         shape[1:, kernels.NEAR_AT] = np.cumsum(packed)[:-1]
         for column, arrays in parts:
             shape[1:, column] = np.cumsum([len(array) for array in arrays])[:-1]

@@ -24,7 +24,7 @@ from simulator.task import Task
 _MEMO_LIMIT = 2**26
 """Answers to at most so many distinct asks are remembered by `many` (256 MiB)."""
 
-_ROWS_PER_THREAD = 50_000
+_ROWS_PER_PART = 50_000
 
 _Stage = dict[Choice, tuple[int, float, float]]
 
@@ -157,7 +157,8 @@ class Lookup:
         """Scores of configurations, int (n, stages, 2): float64 (n,), nan where infeasible."""
         choices = self.space.check(choices)
         if choices.dtype not in (np.int64, np.int32):
-            choices = choices.astype(np.int64)
+            small = np.can_cast(choices.dtype, np.int32)
+            choices = choices.astype(np.int32 if small else np.int64)
         choices = read_only(np.ascontiguousarray(choices))
         out = np.empty(len(choices))
         if self.match == "interpolate":
@@ -218,19 +219,22 @@ def _in_parts(
     out: NDArray[np.float64],
     threads: int | None,
 ) -> int:
-    """Run `rows` over parts of an array in threads; the first wrong row of all, or -1."""
-    n = len(choices)
-    workers = min(threads or os.cpu_count() or 1, max(1, n // _ROWS_PER_THREAD))
-    if workers == 1:
+    """Run `rows` over parts of an array in threads; the first wrong row of all, or -1.
+
+    Parts are many, so that a thread that other programs keep waiting leaves the rest to the others.
+    """
+    begins = range(0, len(choices), _ROWS_PER_PART)
+    workers = min(threads or os.cpu_count() or 1, len(begins))
+    if workers <= 1:
         return rows(choices, out)
 
-    def part(begin: int, end: int) -> int:
+    def part(begin: int) -> int:
+        end = begin + _ROWS_PER_PART
         wrong = rows(choices[begin:end], out[begin:end])
         return begin + wrong if wrong >= 0 else -1
 
-    edges = np.linspace(0, n, workers + 1).astype(int).tolist()
     with ThreadPoolExecutor(workers) as pool:
-        wrong = [w for w in pool.map(part, edges[:-1], edges[1:]) if w >= 0]
+        wrong = [w for w in pool.map(part, begins) if w >= 0]
     return min(wrong, default=-1)
 
 

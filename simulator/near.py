@@ -43,12 +43,11 @@ def packed_options(
 ) -> NDArray[np.int64]:
     """For every stage, model and sample count the numbers described in `kernels.lookup_many`.
 
-    A stage's part has shape (models + 1, largest sample count + 2): the last row and the first and
-    last column stand for all that is invalid. Costs are counted in units of `limit` / `unit`,
-    rounded up (with the dearer of what is asked and what answers) and down (what is asked).
+    A stage's part has shape (2 ** MODEL_BITS, 2 ** SAMPLE_BITS). Costs are counted in units of
+    `limit` / `unit`, rounded up (the dearer of what is asked and what answers) and down (what is
+    asked), and no further than it takes to pass `limit`.
     """
-    most = kernels.MOST_UNITS // space.n_stages
-    unit = most // 2
+    unit = int(kernels.cost_units(space.n_stages))
     signed = any((costs < 0).any() for costs in stage_costs)
     scale = unit / limit if limit > 0 else np.nan
     parts = []
@@ -58,18 +57,20 @@ def packed_options(
         # What is nan, or too much for a number, is searched for.
         with np.errstate(invalid="ignore"):
             above = np.floor(np.maximum(np.maximum(costs, answers), 0.0) * scale) + 1.0
-            below = np.minimum(np.floor(costs * scale), most)
-        above = np.where((position >= 0) & (above < most), above, most)
+            below = np.minimum(np.floor(costs * scale), unit + 1)
+        above = np.where((position >= 0) & (above < unit), above, unit)
         below = np.zeros(costs.shape) if signed else np.where(np.isnan(below), 0.0, below)
         models = np.arange(len(costs))[:, None]
         cell = (models * len(grid) + np.maximum(position, 0)) * space.strides[i]
-        packed = np.full((costs.shape[0] + 1, costs.shape[1] + 1), -1, dtype=np.int64)
-        packed[:-1, 1:-1] = (
+        # Powers of two, as the kernels make one index of a model and a sample count by shifts.
+        size = 1 << (len(costs) - 1).bit_length(), 1 << int(grid[-1]).bit_length()
+        packed = np.full(size, -1, dtype=np.int64)
+        packed[: len(costs), 1 : costs.shape[1]] = (
             (above.astype(np.int64) << kernels.ABOVE_BIT)
             + (below.astype(np.int64) << kernels.BELOW_BIT)
             + cell
         )[:, 1:]
         if match == "exact":
-            packed[:-1, :-1][position < 0] = -1
+            packed[: len(costs), : costs.shape[1]][position < 0] = -1
         parts.append(packed.ravel())
     return read_only(np.concatenate(parts))

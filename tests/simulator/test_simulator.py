@@ -183,7 +183,8 @@ def test_one_and_many_answer_alike(match: str, case: Case, share: float) -> None
         if trial.feasible and match != "interpolate":
             assert simulator.cost(trial.answered) <= simulator.budget * (1 + 1e-9)
     if answered:
-        for rows in (np.array(answered), np.array(answered, dtype=np.int16)):
+        for dtype in (np.int64, np.int32, np.int16, np.uint16, np.uint64):
+            rows = np.array(answered, dtype=dtype)
             np.testing.assert_array_equal(simulator.evaluate_many(rows), scores)
 
 
@@ -219,6 +220,10 @@ def test_many_in_threads() -> None:
         ([-1, 1], "must be from 0 to 1, not -1"),
         ([0, 0], "configuration 1: samples of stage 'answer' must be from 1 to 10, not 0"),
         ([0, 11], "must be from 1 to 10, not 11"),
+        ([0, 16], "must be from 1 to 10, not 16"),
+        ([2**32, 1], "must be from 0 to 1, not 4294967296"),
+        ([0, 2**32 + 1], "must be from 1 to 10, not 4294967297"),
+        ([-(2**63), 1], "must be from 0 to 1, not -9223372036854775808"),
     ],
 )
 def test_rows_that_the_task_does_not_have(

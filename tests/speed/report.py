@@ -15,7 +15,11 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean, median, stdev
 from typing import Any
+
+from tests.speed.regret import FILE as REGRETS
+from tests.speed.regret import noted
 
 PACKAGES = (
     "numpy", "numba", "polars", "pandas", "syne-tune", "optuna", "torch", "scikit-optimize",
@@ -23,9 +27,9 @@ PACKAGES = (
 
 
 HOW = """Written by `make speed`, which installs the peers into `.venv-speed`, times both sides in
-one run and takes the best round of each. Nothing here is asserted by a test. `SPEED_SEEDS=50 make
-speed` takes the regret of the `gp` rows over 50 seeds, which takes an hour. Rows that
-a run did not measure are left out.
+one run and takes the best round of each. Nothing here is asserted by a test. Rows that a run did
+not measure are left out. What `gp` and its peers find is measured apart, by
+`.venv-speed/bin/python -m tests.speed.regret 50`, which takes an hour; its last figures are shown.
 
 The gather reads one score for each of a million cell indices that are given to it. From a table of
 a million cells it waits for memory, as lookups there do. A table of 3,150 cells lies in the
@@ -150,29 +154,31 @@ def table(benchmarks: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
-def regret(benchmarks: dict[str, dict[str, Any]]) -> list[str]:
+def regret(searches: list[dict[str, Any]]) -> list[str]:
+    """Over the seeds that every agent has searched."""
+    by_agent: dict[str, dict[int, float]] = {}
+    for search in searches:
+        by_agent.setdefault(search["agent"], {})[search["seed"]] = search["regret"]
+    seeds = set.intersection(*map(set, by_agent.values())) if len(by_agent) > 1 else set()
+    if len(seeds) < 2:
+        return []
     lines = []
-    for name, label in (
-        ("test_gp", "`gp`"),
-        ("test_gp_by_optuna", "Optuna's GPSampler"),
-        ("test_gp_by_scikit_optimize", "scikit-optimize"),
-    ):
-        if name in benchmarks:
-            info = benchmarks[name]["extra_info"]
-            lines.append(
-                f"| {label} | {info['mean_regret']:.4f} | {info['standard_error']:.4f} "
-                f"| {info['seeds']} |"
-            )
-    if lines:
-        head = ["| agent | mean regret | standard error | seeds |", "| --- | --- | --- | --- |"]
-        lines = [
-            "",
-            "Regret (optimum less the best score) after the same trials:",
-            "",
-            *head,
-            *lines,
-        ]
-    return lines
+    for agent, regrets in by_agent.items():
+        values = [regrets[seed] for seed in sorted(seeds)]
+        error = stdev(values) / len(values) ** 0.5
+        found = sum(value == 0 for value in values)
+        lines.append(
+            f"| {agent} | {fmean(values):.4f} | {error:.4f} | {median(values):.4f} | {found} |"
+        )
+    head = f"Regret (optimum less the best score) after {searches[0]['trials']} trials"
+    return [
+        "",
+        f"{head}, the same {len(seeds)} seeds for all:",
+        "",
+        "| agent | mean regret | standard error | median | optimum found |",
+        "| --- | --- | --- | --- | --- |",
+        *lines,
+    ]
 
 
 def memory(benchmarks: dict[str, dict[str, Any]]) -> list[str]:
@@ -229,7 +235,7 @@ def main(source: Path, target: Path, bench: Path | None = None) -> None:
             machine,
             "",
             *table(benchmarks),
-            *regret(benchmarks),
+            *regret(noted(source.with_name(REGRETS.name))),
             *memory(benchmarks),
             "",
             "The bench itself:",
