@@ -25,8 +25,9 @@ Tables = Sequence[str | Path | LookupTable]
 class TableAtBudget:
     """A table at one budget, and what its results are measured against.
 
-    `best` is the optimum and `worst` the lowest feasible score on the search split; `examples` is
-    of how many training examples it holds outcomes, None of none.
+    `best` is the optimum and `worst` the lowest feasible score on the search split; `asked` is the
+    budget as the suite gives it; `examples` is of how many training examples the table holds
+    outcomes, None of none.
     """
 
     table: LookupTable
@@ -36,6 +37,7 @@ class TableAtBudget:
     best: float
     worst: float
     near_optimal: int
+    asked: float | str | None = None
     examples: int | None = None
     variants: tuple[Variant, ...] = ()
 
@@ -214,7 +216,7 @@ def _tables(suite: Suite, given: Tables | None) -> list[TableAtBudget]:
                 TableAtBudget(
                     table, where, content, simulator.budget, simulator.optimum.score,
                     float(simulator.scores[simulator.feasible_cells].min()),
-                    simulator.near_optimal(0.01),
+                    simulator.near_optimal(0.01), budget,
                     None if outcomes is None else outcomes.n_examples, _variants(suite, simulator),
                 )
             )  # fmt: skip

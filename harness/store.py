@@ -55,6 +55,7 @@ def write_results(
                 "source": at.source if isinstance(at.source, str) else None,
                 "hash": at.hash,
                 "budget": at.budget,
+                "asked": at.asked,
                 "optimum": at.best,
                 "near_optimal": at.near_optimal,
                 "examples": at.examples,

@@ -200,6 +200,7 @@ def _problems(
             "title": entry.get("title", ""), "metric": entry.get("metric", "score"),
             "optimum": significant(optimum, 6), "worst": significant(low, 6),
             "near": entry.get("near_optimal"),
+            "asked": entry.get("asked") if isinstance(entry.get("asked"), str) else None,
         })  # fmt: skip
     return made
 

@@ -98,6 +98,13 @@ def _task(
             **_here(ours),
         })  # fmt: skip
     own = {"method": None, "baseline": False, **_here(by_agent.get(OWN))}
+    there = [r["paper_hours"] for r in rows if r["baseline"] and r["paper_found"]]
+    here = [r["hours"] for r in rows if r["baseline"] and r["found"]]
+    for row in rows:
+        row["ratio_paper"] = _ratio(row["paper_hours"] if row["paper_found"] else None, there)
+    for row in (*rows, own):
+        row["ratio"] = _ratio(row["hours"] if row["found"] else None, here)
+    ours = next((row for row in rows if not row["baseline"]), {})
     first = next(part.iter_rows(named=True))
     return {
         "task": task,
@@ -105,19 +112,10 @@ def _task(
         "budget": first["budget"],
         "rows": rows,
         "own": own if own["agent"] else None,
-        "ratio_paper": _ratio(
-            next((r["paper_hours"] for r in rows if not r["baseline"] and r["paper_found"]), None),
-            [r["paper_hours"] for r in rows if r["baseline"] and r["paper_found"]],
-        ),
-        "ratio_here": _ratio(
-            next((r["hours"] for r in rows if not r["baseline"] and r["found"]), None),
-            [r["hours"] for r in rows if r["baseline"] and r["found"]],
-        ),
-        "ratio_own": _ratio(
-            own["hours"] if own["found"] else None,
-            [r["hours"] for r in rows if r["baseline"] and r["found"]],
-        ),
-    }  # fmt: skip
+        "ratio_paper": ours.get("ratio_paper"),
+        "ratio_here": ours.get("ratio"),
+        "ratio_own": own["ratio"],
+    }
 
 
 def _here(row: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -269,6 +267,10 @@ def hours(value: float | None, missed: object) -> str:
     return "" if value is None else f"{value:.3g}{'*' if missed else ''}"
 
 
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}"
+
+
 def boards(paper: Mapping[str, Any]) -> list[Board]:
     """One board a task: the paper's figures and this run's side by side."""
     made = []
@@ -280,8 +282,9 @@ def boards(paper: Mapping[str, Any]) -> list[Board]:
             ours = "" if row["low"] is None else f" ({row['low']:.3f}–{row['high']:.3f})"
             rows.append((
                 row["method"], hours(row["paper_hours"], not row["paper_found"]),
-                f"{row['paper_score']:.2f}{interval}", row["agent"] or "not in this run",
-                hours(row["hours"], row["missed"]),
+                _times(row["ratio_paper"]), f"{row['paper_score']:.2f}{interval}",
+                row["agent"] or "not in this run", hours(row["hours"], row["missed"]),
+                _times(row["ratio"]),
                 "" if row["score"] is None else f"{row['score']:.3f}{ours}",
             ))  # fmt: skip
         own = task["own"]
@@ -291,7 +294,8 @@ def boards(paper: Mapping[str, Any]) -> list[Board]:
                 if own["score"] is None
                 else f"{own['score']:.3f} ({own['low']:.3f}–{own['high']:.3f})"
             )
-            rows.append(("–", "", "", own["agent"], hours(own["hours"], own["missed"]), score))
+            here = (own["agent"], hours(own["hours"], own["missed"]), _times(own["ratio"]), score)
+            rows.append(("–", "", "", "", *here))
         ratio = "; ".join(
             f"{who} over the fastest baseline that found the optimum: {value:.2f}"
             for who, value in (
@@ -302,7 +306,10 @@ def boards(paper: Mapping[str, Any]) -> list[Board]:
             if value is not None
         )
         about = f"{task['kind']}; budget {task['budget']:.6g} units"
-        columns = ("method", "hours (paper)", "score (paper)", "agent", "hours here", "score here")
+        columns = (
+            "method", "hours (paper)", "ratio (paper)", "score (paper)", "agent", "hours here",
+            "ratio here", "score here",
+        )  # fmt: skip
         made.append(Board(
             f"The paper's Table 1: {task['task']} ({task['kind']})",
             f"{about}; {ratio}" if ratio else about, columns, tuple(rows), {},

@@ -123,9 +123,14 @@ def test_boards_mark_kinds_and_misses() -> None:
     )  # fmt: skip
     (board,) = paper.boards(found)
     assert "modelled" in board.title
-    rows = {cells[0]: cells for cells in board.rows}
-    assert rows["Random"][1] == "24.3*"
-    assert rows["Random"][4] == "10*"
-    assert rows["AgentTTS"][4] == "10"
-    assert rows["BO"][3] == "not in this run"
-    assert rows["–"][3] == "insight"
+    rows = {cells[0]: dict(zip(board.columns, cells, strict=True)) for cells in board.rows}
+    assert rows["Random"]["hours (paper)"] == "24.3*"
+    assert rows["Random"]["hours here"] == "10*"
+    assert rows["AgentTTS"]["hours here"] == "10"
+    assert rows["BO"]["agent"] == "not in this run"
+    assert rows["–"]["agent"] == "insight"
+    # In the paper AgentHPO, with 8.3 hours, is the fastest baseline that found the best.
+    assert rows["AgentHPO"]["ratio (paper)"] == "1.00"
+    assert rows["AgentTTS"]["ratio (paper)"] == "0.30"
+    assert rows["BO"]["ratio (paper)"] == rows["Random"]["ratio (paper)"] == ""
+    assert rows["Random"]["ratio here"] == rows["AgentTTS"]["ratio here"] == "1.00"

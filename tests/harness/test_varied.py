@@ -154,8 +154,10 @@ def test_varied_results_go_with_the_suite(tables: list[LookupTable], tmp_path: P
 
 
 def test_a_multiple_is_of_each_tables_own_budget(out: Path) -> None:
-    runs = read_results(out).runs
-    assert sorted(runs["budget"].unique()) == [500.0, 1000.0]
+    results = read_results(out)
+    assert sorted(results.runs["budget"].unique()) == [500.0, 1000.0]
+    problems = make_content(results).data["problems"]
+    assert [(p["budget"], p["asked"]) for p in problems] == 2 * [(500.0, "0.5x"), (1000.0, "1x")]
 
 
 @pytest.mark.parametrize(

@@ -69,13 +69,16 @@
     ...used.map((name) => number(`${name}/run`, name, AT.short, "ascending", `${name} that the agent's language model took in a run`)),
   ];
 
+  // A budget that a suite gave as a multiple of each table's own is one choice for all tables.
+  const budgetOf = (problem) => problem.asked || String(problem.budget);
+
   function shownProblems() {
     return data.problems
       .map((problem, i) => ({ problem, i }))
       .filter(({ problem }) =>
         (!filters.kind.value || problem.kind === filters.kind.value) &&
         (!filters.table.value || problem.table === filters.table.value) &&
-        (!filters.budget.value || String(problem.budget) === filters.budget.value))
+        (!filters.budget.value || budgetOf(problem) === filters.budget.value))
       .map(({ i }) => i);
   }
 
@@ -214,17 +217,17 @@
   // Each filter offers what the others leave; a choice that is left no more is dropped.
   function offer() {
     const fits = (problem, without) => Object.entries({
-      kind: problem.kind, table: problem.table, budget: String(problem.budget),
+      kind: problem.kind, table: problem.table, budget: budgetOf(problem),
     }).every(([name, value]) => name === without || !filters[name].value || filters[name].value === value);
     const options = {
       kind: (p) => [p.kind, p.kind],
       table: (p) => [p.table, `${p.table} (${p.kind})`],
-      budget: (p) => [String(p.budget), `${AT.short(p.budget)} ${p.cost}`],
+      budget: (p) => [budgetOf(p), p.asked ? `${p.asked.replace("x", " ×")} a table's own` : `${AT.short(p.budget)} ${p.cost}`],
     };
     for (const [name, select] of Object.entries(filters)) {
       const found = new Map(data.problems.filter((p) => fits(p, name)).map(options[name]));
       const kept = found.has(select.value) ? select.value : "";
-      const entries = [...found].sort((a, b) => (name === "budget" ? a[0] - b[0] : 0));
+      const entries = [...found].sort((a, b) => (name === "budget" ? parseFloat(a[0]) - parseFloat(b[0]) : 0));
       select.replaceChildren(
         el("option", { value: "" }, `all ${name === "kind" ? "kinds" : name === "table" ? "tables" : "budgets"}`),
         ...entries.map(([value, text]) => el("option", { value }, text)),
