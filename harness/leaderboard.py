@@ -58,6 +58,8 @@ def boards(summary: pl.DataFrame, about: Mapping[str, Any]) -> list[Board]:
             line += f" ({known['metric']})"
         if near is not None:
             line += f"; {near:,} configuration{'' if near == 1 else 's'} within 1 %"
+        if known.get("feasible"):
+            line += f", {known['feasible']:,} of {known['configurations']:,} within the budget"
         at = f", budget {budget:.6g} {cost}" if several[table] > 1 else ""
         made.append(_board(f"{table} ({kind}){at}", line, part))
     return made

@@ -25,7 +25,8 @@ Tables = Sequence[str | Path | LookupTable]
 class TableAtBudget:
     """A table at one budget, and what its results are measured against.
 
-    `best` is the optimum and `worst` the lowest feasible score on the search split; `asked` is the
+    `best` is the optimum and `worst` the lowest feasible score on the search split; `feasible` of
+    its `configurations` are within the budget; `asked` is the
     budget as the suite gives it; `examples` is of how many training examples the table holds
     outcomes, None of none.
     """
@@ -37,6 +38,8 @@ class TableAtBudget:
     best: float
     worst: float
     near_optimal: int
+    feasible: int = 0
+    configurations: int = 0
     asked: float | str | None = None
     examples: int | None = None
     variants: tuple[Variant, ...] = ()
@@ -216,7 +219,8 @@ def _tables(suite: Suite, given: Tables | None) -> list[TableAtBudget]:
                 TableAtBudget(
                     table, where, content, simulator.budget, simulator.optimum.score,
                     float(simulator.scores[simulator.feasible_cells].min()),
-                    simulator.near_optimal(0.01), budget,
+                    simulator.near_optimal(0.01),
+                    len(simulator.feasible_cells), int(simulator.present.sum()), budget,
                     None if outcomes is None else outcomes.n_examples, _variants(suite, simulator),
                 )
             )  # fmt: skip

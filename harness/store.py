@@ -58,6 +58,8 @@ def write_results(
                 "asked": at.asked,
                 "optimum": at.best,
                 "near_optimal": at.near_optimal,
+                "feasible": at.feasible,
+                "configurations": at.configurations,
                 "examples": at.examples,
             }
             for at in plan.tables

@@ -82,7 +82,8 @@ class Content:
                 runs = deployment.median_payback(entry, default, agent)
                 rows.append((
                     f"{problem['table']} ({problem['kind']})", f"{problem['budget']:.6g}",
-                    self.agents[agent], f"{against['configuration']}", f"{against['cost']:.6g}",
+                    self.agents[agent], f"{against['configuration']}",
+                    f"{against['cost']:.6g} {entry['cost']}",
                     "never" if runs == float("inf") else f"{runs:,.0f}",
                 ))  # fmt: skip
         if not rows:
@@ -90,8 +91,9 @@ class Content:
         about = (
             "Median over runs of the executions in deployment after which a search has paid for "
             "itself: search cost / (cost of the default - cost of what was found), one execution "
-            "being one input through the pipeline, costs in the bench's cost model. never: what "
-            "was found is dearer, or scores less."
+            "being one input through the pipeline, costs in the bench's cost model (in tokens "
+            "where that tells no configurations apart). never: what was found is dearer, or scores "
+            "less."
         )
         columns = ("table", "budget", "agent", "default", "its cost", "executions")
         return [Board("Payback", about, columns, tuple(rows), {})]
@@ -200,6 +202,7 @@ def _problems(
             "title": entry.get("title", ""), "metric": entry.get("metric", "score"),
             "optimum": significant(optimum, 6), "worst": significant(low, 6),
             "near": entry.get("near_optimal"),
+            "feasible": entry.get("feasible"), "configurations": entry.get("configurations"),
             "asked": entry.get("asked") if isinstance(entry.get("asked"), str) else None,
         })  # fmt: skip
     return made

@@ -179,16 +179,17 @@ def payback(
     """What `statistics.payback` needs, for each run: what its search cost, and what it found.
 
     A search's cost is the sum over its feasible trials of the configuration's cost times the
-    examples that it was run on. Scores are test scores where the table has them.
+    examples that it was run on. Scores are test scores where the table has them. Costs are in the
+    bench's cost model or, where all configurations cost the same in it, in tokens (`cost`).
     """
     import polars as pl
 
     _, budget, cost = key
-    simulator = Simulator(table, budget, cost=cost)
     split = "test" if "test" in table.splits else "train"
     defaults = default_configurations(table, budget, cost)
     if given is not None:
         defaults = {"the given default": table.space.canonical(given), **defaults}
+    simulator = _telling_costs(table, budget, cost)
     scored = {}
     for what, configuration in defaults.items():
         cell = table.space.cell(configuration)
@@ -205,25 +206,47 @@ def payback(
     here = pl.all_horizontal(
         pl.col(name) == value for name, value in zip(PROBLEM, key, strict=True)
     )
+    feasible = trials.filter(here & pl.col("feasible"))
+    asked = feasible["asked"].unique().to_list()
+    costs = pl.DataFrame({
+        "asked": asked,
+        "each": [simulator.cost(Configuration.parse(name)) for name in asked],
+    }, schema={"asked": pl.String, "each": pl.Float64})  # fmt: skip
     spent = (
-        trials.filter(here & pl.col("feasible"))
+        feasible.join(costs, on="asked")
         .group_by("agent", "seed")
-        .agg((pl.col("cost") * pl.col("examples").fill_null(examples)).sum().alias("spent"))
+        .agg((pl.col("each") * pl.col("examples").fill_null(examples)).sum().alias("spent"))
     )
     rows = runs.filter(here).join(spent, on=("agent", "seed"), how="left", maintain_order="left")
     found: dict[int, dict[str, Any]] = {}
     for (agent,), part in rows.group_by("agent", maintain_order=True):
-        costs = [
+        of_found = [
             None if name is None else significant(simulator.cost(Configuration.parse(name)), 6)
             for name in part["incumbent"]
         ]
         scores = part["test_score" if split == "test" else "train_score"]
         found[number[str(agent)]] = {
             "spent": [significant(value, 6) for value in part["spent"]],
-            "cost": costs,
+            "cost": of_found,
             "score": [significant(value) for value in scores],
         }
-    return {"split": split, "examples": examples, "defaults": scored, "agents": found}
+    return {
+        "split": split,
+        "cost": simulator.cost_model.name,
+        "examples": examples,
+        "defaults": scored,
+        "agents": found,
+    }
+
+
+def _telling_costs(table: LookupTable, budget: float, cost: str) -> Simulator:
+    """The table under the bench's cost model or, where that tells none of its configurations apart
+    (models far smaller than the paper's cost no units), under tokens."""
+    simulator = Simulator(table, budget, cost=cost)
+    costs = simulator.cell_costs[simulator.feasible_cells]
+    if len(costs) and costs.min() == costs.max() and cost != "tokens":
+        return Simulator(table, float(np.finfo(np.float64).max), cost="tokens")
+    return simulator
 
 
 def median_payback(entry: Mapping[str, Any], default: str, agent: int, worth: float = 0.0) -> float:

@@ -63,7 +63,8 @@
     const name = () => {
       const group = data.by_budget[Number(budgets.value) || 0];
       AT.byId("budget-kind").replaceChildren(AT.badge(data.problems[group.problems[0]].kind));
-      AT.byId("budget-what").textContent = splitOf(group) === "test" ? "Test score" : "Train score (the table has no test split; it has no interval here)";
+      AT.byId("budget-what").textContent = splitOf(group) === "test"
+        ? "Test score of the final incumbent, mean over seeds with a 90 % interval" : "Train score of the final incumbent (the table has no test split), mean over seeds";
     };
     budgets.addEventListener("change", () => {
       name();
@@ -80,7 +81,9 @@
       const found = data.fronts[data.problems[state.problem].table] || {};
       const kept = fronts.value;
       fronts.replaceChildren(...Object.keys(found).map((name) => el("option", { value: name }, name)));
-      fronts.value = kept in found ? kept : data.problems[state.problem].cost;
+      // A cost model in which all configurations cost the same has a front of one point.
+      const names = [kept, data.problems[state.problem].cost, ...Object.keys(found)];
+      fronts.value = names.find((name) => found[name] && found[name].costs.length > 1) || data.problems[state.problem].cost;
     };
     const draw = (theme) => {
       const problem = data.problems[state.problem];
@@ -303,7 +306,8 @@
     const against = held.defaults[payback.default.value];
     const worth = Math.max(0, Number(payback.worth.value) || 0);
     AT.byId("payback-about").replaceChildren(
-      AT.badge(problem.kind), ` Default: ${AT.describe(against.configuration)}; ${AT.short(against.cost)} ${problem.cost} an execution, ${held.split} score ${AT.short(against.score)}.`,
+      AT.badge(problem.kind), ` Default: ${AT.describe(against.configuration)}; ${AT.short(against.cost)} ${held.cost} an execution, ${held.split} score ${AT.short(against.score)}.` +
+        (held.cost === problem.cost ? "" : ` In ${held.cost}, since all configurations cost the same in ${problem.cost}.`),
     );
     const mean = (values) => {
       const known = values.filter((v) => v !== null);
@@ -319,7 +323,7 @@
     const table = AT.byId("payback");
     AT.fill(table, [
       { head: "agent", text: (r) => label(r.agent) },
-      { head: `search cost (${problem.cost})`, text: (r) => AT.whole(r.spent), value: (r) => r.spent, title: "mean over runs" },
+      { head: `search cost (${held.cost})`, text: (r) => AT.whole(r.spent), value: (r) => r.spent, title: "mean over runs" },
       { head: "found: cost", text: (r) => AT.short(r.cost), value: (r) => r.cost, title: "mean cost of one execution of the final incumbent" },
       { head: "found: score", text: (r) => AT.fixed(4)(r.score), value: (r) => r.score, first: "descending" },
       { head: "paid back after", text: (r) => (r.after === null ? "" : r.after === Infinity ? "never" : `${AT.whole(r.after)} executions`), value: (r) => (r.after === Infinity ? null : r.after) },

@@ -46,7 +46,7 @@
   const one = [
     agent, optimum, within,
     number("median trials", "median_trials", AT.trials, "ascending", "to the optimum; a run that missed it counts as later than all"),
-    number("ERT", "ert", AT.trials, "ascending", "expected running time in trials"),
+    number("ERT", "ert", AT.trials, "ascending", "expected running time in trials to the optimum: all trials spent, over the number of runs that reached it"),
     {
       ...number("hours", "hours", AT.short, "ascending", "median simulated search time; * where a run missed the optimum"),
       text: (row) => AT.short(row.hours) + (row.hours_missed ? "*" : ""),
@@ -200,7 +200,8 @@
         `${problem.table} `, AT.badge(problem.kind),
         ` budget ${AT.short(problem.budget)} ${problem.cost}; optimum ${AT.short(problem.optimum)} (${problem.metric})`,
       );
-      if (problem.near !== null) parts.push(`; ${AT.whole(problem.near)} configurations within 1 %`);
+      if (problem.feasible) parts.push(`; ${AT.whole(problem.feasible)} of ${AT.whole(problem.configurations)} configurations are within the budget`);
+      if (problem.near !== null) parts.push(`${problem.feasible ? "," : ";"} ${AT.whole(problem.near)} within 1 % of the optimum`);
     } else {
       const kinds = [...kindsOf(problems)];
       parts.push("Means over ");
