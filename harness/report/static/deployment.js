@@ -195,7 +195,7 @@
     });
     const layout = AT.layout(theme, {
       height: 420, hovermode: "closest", ...AT.legend,
-      xaxis: { tickvals: names.map((_, k) => k), ticktext: names, range: [-0.6, names.length - 0.4], title: { text: noisy ? "training examples, and all of them with noise" : "training examples" } },
+      xaxis: { tickvals: names.map((_, k) => k), ticktext: names.map((name) => name.replace(" ", AT.narrow() ? "<br>" : " ")), range: [-0.6, names.length - 0.4], title: { text: noisy && !AT.narrow() ? "training examples, and all of them with noise" : "training examples" } },
       yaxis: { title: { text: score ? `test ${AT.plain(data.problems[state.problem].metric)}` : "regret on all training examples" } },
     });
     const ends = many.map((agent) => `${label(agent)} ${names.map((name, k) => `${name} ${AT.short(held.agents[agent][middle][order[k]])}`).join(", ")}`);
