@@ -26,7 +26,7 @@ def test_the_page_says_first_who_is_ahead(browser: Browser, out: Path) -> None:
     told = [" ".join(text.split()) for text in browser.texts(".verdicts li")]
     verdicts = content.data["verdicts"]
     assert [one["what"] for one in verdicts] == ["all", "measured", "published", "modelled"]
-    assert told[0] == f"all 4 tables: {content.agents[0]} {verdicts[0]['text']}"
+    assert told[0] == f"All 4 tables: {content.agents[0]} {verdicts[0]['text']}"
     assert browser.one(".verdicts").location["y"] < 500
     rows = browser.table("#leaderboard")
     heads = rows[0]

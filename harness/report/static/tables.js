@@ -62,8 +62,9 @@ AT.asLatex = function (rows) {
     "\\": "\\textbackslash{}", "&": "\\&", "%": "\\%", $: "\\$", "#": "\\#", _: "\\_",
     "{": "\\{", "}": "\\}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}",
     "<": "\\textless{}", ">": "\\textgreater{}", "–": "--", "\u202f": "\\,", "×": "$\\times$",
+    "≈": "$\\approx$",
   };
-  const clean = (text) => text.replace(/[\\&%$#_{}~^<>–\u202f×]/g, (c) => special[c]);
+  const clean = (text) => text.replace(/[\\&%$#_{}~^<>–\u202f×≈]/g, (c) => special[c]);
   const line = (row) => `  ${row.map(clean).join(" & ")} \\\\`;
   return [
     `\\begin{tabular}{l${"r".repeat(rows[0].length - 1)}}`, "  \\toprule", line(rows[0]),
