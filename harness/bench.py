@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.cells import Cell, read_cell
+from harness.cells import Cell, Cells, read_cell
 from harness.files import clear_temporaries, locked, make_writable
 from harness.imported import with_imports
 from harness.plan import Plan, Tables, make_plan
@@ -123,7 +123,7 @@ def run_bench(
         clear_temporaries(folder, folder / "cells", folder / "failed")
         plan = with_imports(plan, folder)
         cells = plan.all_cells
-        missing = [cell for cell in cells if read_cell(folder / "cells", cell) is None]
+        missing = cells.where(lambda cell: read_cell(folder / "cells", cell) is None)
         resumed = len(cells) - len(missing)
         failed = _run(plan, missing, folder, jobs, backend, on_progress)
         seconds = time.perf_counter() - begin
@@ -176,7 +176,7 @@ def _name(table: str | Path | LookupTable) -> str:
 
 def _run(
     plan: Plan,
-    missing: Sequence[Cell],
+    missing: Cells,
     folder: Path,
     jobs: int | None,
     backend: Backend,
@@ -221,10 +221,10 @@ def _run(
                 else:
                     done += 1
             report()
-    return [failures[cell] for cell in missing if cell in failures]
+    return [failures[cell] for cell in missing if cell in failures] if failures else []
 
 
-def _chunk_size(missing: Sequence[Cell], jobs: int) -> int:
+def _chunk_size(missing: Cells, jobs: int) -> int:
     """Few enough cells that all workers end together, enough that a table is seldom loaded."""
     return max(1, min(5, len(missing) // (4 * jobs)))
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from functools import cached_property
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -31,7 +32,7 @@ TRIAL_COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """What decides a cell's content. `table` and `label` are names, the hashes say of what;
     `examples` is how many training examples the search sees, None all."""
@@ -52,7 +53,7 @@ class Cell:
     duplicates: str
     examples: int | None = None
 
-    @cached_property
+    @property
     def content(self) -> dict[str, Any]:
         """All fields by name, as the cell's file holds them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -70,12 +71,65 @@ class Cell:
         text = json.dumps(deciding, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
-    @cached_property
+    @property
     def file_name(self) -> str:
         """`agent-table-budget-seed-hash.json`, readable as far as names allow."""
         parts = (self.agent, self.table, f"{self.budget:g}", str(self.seed))
         slug = "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", part)[:40] for part in parts)
         return f"{slug}-{self.key}.json"
+
+
+Group = tuple[Cell, Sequence[int]]
+"""A cell with any seed, and the seeds of the cells that it stands for."""
+
+
+class Cells(Sequence[Cell]):
+    """Cells in groups that differ in their seeds alone, each cell made when it is asked for.
+
+    A hundred thousand cells take the memory of their groups and of one reference a seed.
+
+    >>> one = Cell("a", "a", "{}", "t", "", "", 9.0, "units", 0, 5, 1, "nearest", "mean", "charge")
+    >>> cells = Cells([(one, (0, 1, 2))])
+    >>> len(cells), cells[2].seed, [cell.seed for cell in cells[:2]]
+    (3, 2, [0, 1])
+    """
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self.groups = tuple((cell, seeds) for cell, seeds in groups if seeds)
+        self._ends = tuple(accumulate(len(seeds) for _, seeds in self.groups))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> Cell: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Cell]: ...
+    def __getitem__(self, index: int | slice) -> Cell | list[Cell]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        at = range(len(self))[index]
+        group = bisect_right(self._ends, at)
+        cell, seeds = self.groups[group]
+        return replace(cell, seed=seeds[at - self._ends[group]])
+
+    def __iter__(self) -> Iterator[Cell]:
+        for cell, seeds in self.groups:
+            for seed in seeds:
+                yield replace(cell, seed=seed)
+
+    def where(self, condition: Callable[[Cell], bool]) -> Cells:
+        """The cells that meet a condition, in the same order."""
+        return Cells(
+            [
+                (cell, tuple(seed for seed in seeds if condition(replace(cell, seed=seed))))
+                for cell, seeds in self.groups
+            ]
+        )
+
+    def joined(self, more: Iterable[Cell]) -> Cells:
+        """These cells and then some of other groups."""
+        return Cells([*self.groups, *((cell, (cell.seed,)) for cell in more)])
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:

@@ -179,7 +179,7 @@ def with_imports(plan: Plan, folder: Path) -> Plan:
     An import that the plan's settings do not allow (duplicates forbidden, say) is left out with a
     note; one of a table that the plan does not run is left out without.
     """
-    cells, notes = list(plan.cells), list(plan.notes)
+    cells, notes = plan.cells, list(plan.notes)
     for imported in kept_in(folder):
         try:
             replayed = replay(imported, plan, folder)
@@ -187,9 +187,9 @@ def with_imports(plan: Plan, folder: Path) -> Plan:
             notes.append(f"left out {imported.label}: {error}")
             continue
         if replayed:
-            cells += replayed
+            cells = cells.joined(replayed)
             notes.append(imported.note(plan.suite.trials))
-    return replace(plan, cells=tuple(cells), notes=tuple(notes))
+    return replace(plan, cells=cells, notes=tuple(notes))
 
 
 def described(settings: Mapping[str, Any]) -> str:

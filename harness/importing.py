@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cells import Cells
 from harness.files import locked, make_writable, write_atomically, write_text
 from harness.foreign import Foreign, Steps, read_foreign
 from harness.imported import NAME, SUFFIX, Import, replay, save
@@ -171,11 +172,11 @@ def _plan(settings: dict[str, Any], table: LookupTable) -> Plan:
         make_suite({**settings, "agents": ["random"], "tables": [table.name]}),
         [table if table.path is None else table.path],
     )
-    return replace(plan, cells=(), notes=(), varied=())
+    return replace(plan, cells=Cells(()), notes=(), varied=Cells(()))
 
 
 def _replayed(made: Import, plan: Plan, folder: Path) -> Plan:
-    cells = tuple(replay(made, plan, folder))
+    cells = Cells(()).joined(replay(made, plan, folder))
     return replace(plan, cells=cells, notes=(made.note(plan.suite.trials),))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 from agents.registry import SHIPPED, agent_class, available
 from agents.tuning import tuned
-from harness.cells import Cell, settings_text, table_hash
+from harness.cells import Cell, Cells, settings_text, table_hash
 from harness.code_version import Sources, fingerprint, missing_packages
 from harness.search import Problem
 from harness.suite import AgentEntry, Suite
@@ -61,35 +61,30 @@ class Plan:
     """
 
     suite: Suite
-    cells: tuple[Cell, ...]
+    cells: Cells
     tables: tuple[TableAtBudget, ...]
     settings: Mapping[str, Mapping[str, Any]]
     notes: tuple[str, ...] = ()
-    varied: tuple[Cell, ...] = ()
+    varied: Cells = field(default_factory=lambda: Cells(()))
     _where: Mapping[tuple[str, float], TableAtBudget] = field(default_factory=dict)
 
     @property
-    def all_cells(self) -> tuple[Cell, ...]:
+    def all_cells(self) -> Cells:
         """What there is to run."""
-        return self.cells + self.varied
+        return Cells([*self.cells.groups, *self.varied.groups])
 
     def at(self, cell: Cell) -> TableAtBudget:
         """The table of a cell at its budget."""
         return self._where[cell.table_hash, cell.budget]
 
-    def chunks(self, cells: Sequence[Cell], size: int, parent: int) -> Iterator[Chunk]:
-        """Cells in groups of one agent, table, budget and variant: tables outermost, so that a
+    def chunks(self, cells: Cells, size: int, parent: int) -> Iterator[Chunk]:
+        """Cells in chunks of one agent, table, budget and variant: tables outermost, so that a
         worker keeps the table that it has loaded."""
-        groups: dict[tuple[Any, ...], list[Cell]] = {}
-        for cell in cells:
-            key = (cell.table_hash, cell.budget, cell.label, cell.noise, cell.examples)
-            groups.setdefault(key, []).append(cell)
         order = {(t.hash, t.budget): i for i, t in enumerate(self.tables)}
-        for key in sorted(groups, key=lambda key: order[key[0], key[1]]):
-            group = groups[key]
-            for start in range(0, len(group), size):
-                part = tuple(group[start : start + size])
-                yield Chunk(self.at(part[0]).source, self.settings[part[0].label], part, parent)
+        for first, seeds in sorted(cells.groups, key=lambda g: order[g[0].table_hash, g[0].budget]):
+            for start in range(0, len(seeds), size):
+                part = tuple(replace(first, seed=seed) for seed in seeds[start : start + size])
+                yield Chunk(self.at(first).source, self.settings[first.label], part, parent)
 
 
 def make_plan(suite: Suite, tables: Tables | None = None) -> Plan:
@@ -105,8 +100,8 @@ def make_plan(suite: Suite, tables: Tables | None = None) -> Plan:
     ready = _tables(suite, tables)
     notes += _without_variants(suite, ready)
 
-    def cells(at: TableAtBudget, variant: Variant) -> list[Cell]:
-        return [
+    def cells(at: TableAtBudget, variant: Variant) -> list[tuple[Cell, tuple[int, ...]]]:
+        first = [
             Cell(
                 agent=entry.name,
                 label=entry.shown,
@@ -116,7 +111,7 @@ def make_plan(suite: Suite, tables: Tables | None = None) -> Plan:
                 code=code[entry.name],
                 budget=at.budget,
                 cost=suite.cost,
-                seed=seed,
+                seed=0,
                 trials=suite.trials,
                 workers=suite.workers,
                 match=suite.match,
@@ -125,11 +120,11 @@ def make_plan(suite: Suite, tables: Tables | None = None) -> Plan:
                 examples=variant.examples,
             )
             for entry in entries
-            for seed in suite.seeds
         ]
+        return [(cell, suite.seeds) for cell in first]
 
-    own = tuple(cell for at in ready for cell in cells(at, Variant(suite.noise, None)))
-    varied = tuple(cell for at in ready for v in at.variants for cell in cells(at, v))
+    own = Cells([group for at in ready for group in cells(at, Variant(suite.noise, None))])
+    varied = Cells([group for at in ready for v in at.variants for group in cells(at, v)])
     settings = {entry.shown: dict(entry.settings) for entry in entries}
     where = {(at.hash, at.budget): at for at in ready}
     return Plan(suite, own, tuple(ready), settings, tuple(notes), varied, where)

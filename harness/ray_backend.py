@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -30,6 +32,9 @@ KNOCK = 10.0
 """Seconds that the head of a cluster has to answer in."""
 
 _KEPT = "finished cells are kept: run the same command again to go on"
+
+_LAST_WORDS = f"agenttts: the Ray cluster is gone, and Ray ended this program with it; {_KEPT}"
+_SAY_THEM = "import sys; sys.stdin.read() or print(sys.argv[1], file=sys.stderr)"
 
 
 @dataclass(frozen=True)
@@ -106,10 +111,26 @@ def connected(jobs: int | None) -> Iterator[Cluster]:
             where = f"the Ray cluster at {address}" if address else "a Ray cluster on this machine"
             raise RunError(f"{where} cannot be reached or started: {_line(error)}") from None
     try:
-        yield Cluster(ray, max(1, int(ray.cluster_resources().get("CPU", 1))))
+        with _last_words():
+            yield Cluster(ray, max(1, int(ray.cluster_resources().get("CPU", 1))))
     finally:
         if ours:
             _quietly(ray.shutdown)
+
+
+@contextmanager
+def _last_words() -> Iterator[None]:
+    """Have one line said if this process does not live to leave the block.
+
+    Ray's core ends a program whose connection to its node breaks, at once and without an exception
+    or a word. So a process of its own waits for the end, and speaks where nobody told it not to.
+    """
+    words = [sys.executable, "-I", "-S", "-c", _SAY_THEM, _LAST_WORDS]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            yield
+        finally:
+            process.communicate(b"all is said")
 
 
 def _knock(address: str) -> None:

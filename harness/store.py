@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cells import TRIAL_COLUMNS, Cell, read_cell
+from harness.cells import TRIAL_COLUMNS, Cell, Cells, Group, read_cell
 from harness.code_version import versions
 from harness.files import write_atomically, write_text
 from harness.plan import Plan
@@ -90,18 +90,18 @@ def _write_varied(
     if not plan.varied:
         path.unlink(missing_ok=True)
         return 0
-    groups: dict[tuple[str, int | None], list[Cell]] = {(plan.suite.noise, None): []}
-    for cell in plan.varied:
-        groups.setdefault((cell.noise, cell.examples), []).append(cell)
+    groups: dict[tuple[str, int | None], list[Group]] = {(plan.suite.noise, None): []}
+    for group in plan.varied.groups:
+        groups.setdefault((group[0].noise, group[0].examples), []).append(group)
     frames, n = [], 0
     for (noise, examples), cells in groups.items():
-        found = _gathered(plan, cells, folder / "cells")[1] if cells else runs
+        found = _gathered(plan, Cells(cells), folder / "cells")[1] if cells else runs
         n += found.height if cells else 0
         terms = (
             pl.lit(noise).alias(VARIED[0]), pl.lit(examples, dtype=pl.Int64).alias(VARIED[1])
         )  # fmt: skip
         frames.append(found.with_columns(terms))
-    searched = {(cell.table, cell.budget) for cell in plan.varied}
+    searched = {(cell.table, cell.budget) for cell, _ in plan.varied.groups}
     together = pl.concat(frames)
     kept = pl.struct("table", "budget").is_in([{"table": t, "budget": b} for t, b in searched])
     varied = summarise_varied(together.filter(kept), tables)
@@ -109,10 +109,10 @@ def _write_varied(
     return n
 
 
-def agents_of(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def agents_of(cells: Cells) -> list[dict[str, Any]]:
     """The cells' agents as `bench.json` lists them."""
     found = {}
-    for cell in cells:
+    for cell, _ in cells.groups:
         found[cell.label] = {
             "label": cell.label,
             "name": cell.agent,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pytest
 
 from harness import run_bench
 from harness.bench import BenchResult, Progress
+from harness.files import write_text
 from harness.suite import AgentEntry
 from simulator.errors import RunError
 from simulator.table_io import save
@@ -34,19 +36,27 @@ from uuid import uuid4
 
 
 class Marks(Sweep):
-    """Leaves one file for each search begun, named by the Ray node that it ran on."""
+    """Leaves one file for each search begun, named by the Ray node that it ran on.
+
+    Where the file `hold` names that node, it says so in a file `held-...` and goes no further.
+    """
 
     def __init__(self, card, rng, marks):
         super().__init__(card, rng)
         import ray
 
-        self.pause = 0.1 if ray.is_initialized() else 0.0
+        self.pause, self.marks = 0.1 if ray.is_initialized() else 0.0, Path(marks)
         if self.pause:
-            node = ray.get_runtime_context().get_node_id()
-            (Path(marks) / f"{node}-{uuid4().hex}").touch()
+            self.node = ray.get_runtime_context().get_node_id()
+            self.name = f"{self.node}-{uuid4().hex}"
+            (self.marks / self.name).touch()
 
     def ask(self):
         time.sleep(self.pause)
+        hold = self.marks / "hold"
+        if self.pause and hold.exists() and hold.read_text() == self.node:
+            (self.marks / f"held-{self.name}").touch()
+            time.sleep(600)
         return super().ask()
 
 
@@ -163,31 +173,32 @@ def test_the_loss_of_a_node_half_way_changes_nothing(
     nodes = {node["NodeID"] for node in ray.nodes()}
     (doomed,) = nodes - {ray.get_runtime_context().get_node_id()}
     wait_for(lambda: visited() == nodes)
-    lost: list[Progress] = []
+    seen: list[Progress] = []
 
-    def begins_there(seconds: float = 3.0) -> bool:
-        """Whether a cell begins on the worker now: its chunk is then at work, and will be lost."""
-        before, deadline = len(list(marks.glob(f"{doomed}-*"))), time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if len(list(marks.glob(f"{doomed}-*"))) > before:
-                return True
-            time.sleep(0.01)
-        return False
+    def lose() -> None:
+        """Hold what runs on the worker once a third is done, and end its node at that moment."""
+        wait_for(lambda: bool(seen) and seen[-1].done >= SEEDS // 3)
+        write_text(marks / "hold", doomed)
+        wait_for(lambda: any(marks.glob("held-*")))
+        at_loss.append(seen[-1])
+        cluster.remove_node(worker, allow_graceful=False)
 
-    def tell(now: Progress) -> None:
-        if not lost and now.done >= SEEDS // 3 and begins_there():
-            lost.append(now)
-            cluster.remove_node(worker, allow_graceful=False)
-
-    disturbed = bench(shared, tmp_path / "ray", marks, backend="ray", on_progress=tell)
+    at_loss: list[Progress] = []
+    loss = threading.Thread(target=lose, daemon=True)
+    loss.start()
+    disturbed = bench(
+        shared, tmp_path / "ray", marks, backend="ray", jobs=None, on_progress=seen.append
+    )
+    loss.join(60)
     assert (disturbed.done, disturbed.failed) == (SEEDS, ())
-    (at_loss,) = lost
-    assert at_loss.left > 0
-    begun = [path.name.partition("-")[0] for path in marks.iterdir()]
+    assert at_loss[0].left > 0
+    held = {path.name.split("-")[1] for path in marks.glob("held-*")}
+    assert held == {doomed}, "it was at work when it was lost"
+    begun = [path.name.partition("-")[0] for path in marks.glob("[!h]*-*")]
     assert set(begun) == nodes, "both nodes took part"
     assert len(begun) > SEEDS, "what ran on the lost node was run again"
-    assert sum(1 for node in ray.nodes() if node["Alive"]) == 1
-    assert len(at_loss.running) == 2, "as many at a time as there are processors"
+    assert [node["NodeID"] for node in ray.nodes() if node["Alive"]] == list(nodes - {doomed})
+    assert max(len(now.running) for now in seen) == 3, "as many at a time as there are processors"
     same_results(undisturbed, tmp_path / "ray")
     assert ray.is_initialized(), "a cluster that the caller joined is left joined"
 
@@ -229,8 +240,8 @@ def test_a_cluster_that_is_lost_is_one_line_and_finished_cells_are_kept(
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
     # Ray's own core may still log beside it, to the same stream.
-    (said,) = [line for line in err.splitlines() if line.startswith("agenttts: the Ray cluster")]
-    assert said.startswith("agenttts: the Ray cluster is gone (")
+    (said,) = [line for line in err.splitlines() if line.startswith("agenttts: ")]
+    assert said.startswith("agenttts: the Ray cluster is gone")
     assert said.endswith("finished cells are kept: run the same command again to go on")
     assert "Traceback" not in err
     kept = cells_in(tmp_path / "ray")
