@@ -72,7 +72,7 @@ test-browser: .venv/stamp ## Test the page in Chromium, with screenshots in resu
 .PHONY: fuzz
 fuzz: .venv/stamp ## Read ten thousand damaged inputs of every kind (FUZZ=10000)
 	@folder=$$(mktemp -d -p $(firstword $(wildcard /dev/shm) $(TMPDIR) /tmp)); \
-		AGENTTTS_FUZZ=$(or $(FUZZ),10000) POLARS_MAX_THREADS=1 $(BIN)/python -m pytest -q -s -n $(TESTERS) \
+		AGENTTTS_FUZZ=$(or $(FUZZ),10000) POLARS_MAX_THREADS=1 $(BIN)/python -m pytest -q -n $(TESTERS) \
 			--dist load -p no:cacheprovider --basetemp=$$folder/t tests/fuzz; \
 		status=$$?; rm -rf $$folder; exit $$status
 
