@@ -6,7 +6,8 @@ number of trials to the optimum is nan, and it is never counted as if it had rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,8 @@ Floats = NDArray[np.float64]
 
 LEVEL = 0.90
 DRAWS = 4000
+HELD = 2**23
+"""Numbers that a bootstrap's arrays may hold at once: 64 MiB of them."""
 
 
 def success_rate(trials_to: ArrayLike) -> float:
@@ -113,7 +116,43 @@ def resamples(n: int, rng: np.random.Generator, draws: int = DRAWS) -> Floats:
     return rng.multinomial(n, np.full(n, 1.0 / n), size=draws).astype(np.float64)
 
 
-def bootstrap_mean(values: ArrayLike, counts: Floats, level: float = LEVEL) -> tuple[float, float]:
+class Resamples:
+    """`resamples` for any number of items: what would not fit in `HELD` is drawn again in blocks,
+    the same at every use, so that seeds by the ten thousand take time and no memory.
+
+    `counts @ values` sums `values` of shape (n, ...) over every draw, shape (draws, ...).
+
+    >>> few, many = (Resamples(n, np.random.default_rng(0)) for n in (3, 3000))
+    >>> [block.shape for block in few.blocks()], [block.shape for block in many.blocks()]
+    ([(4000, 3)], [(2796, 3000), (1204, 3000)])
+    """
+
+    def __init__(self, n: int, rng: np.random.Generator, draws: int = DRAWS) -> None:
+        self.n, self.draws = n, draws
+        self._rng = rng if n * draws <= HELD else rng.spawn(1)[0]
+        self._whole = resamples(n, rng, draws) if n * draws <= HELD else None
+
+    def __len__(self) -> int:
+        return self.draws
+
+    def __matmul__(self, values: Floats) -> Floats:
+        return np.concatenate([block @ values for block in self.blocks()])
+
+    def blocks(self, size: int = 0) -> Iterator[Floats]:
+        """The draws in order, in blocks of `size`, or of as many as may be held."""
+        size = size or max(1, HELD // max(self.n, 1))
+        rng = copy.deepcopy(self._rng)
+        for start in range(0, self.draws, size):
+            if self._whole is not None:
+                yield self._whole[start : start + size]
+            else:
+                yield resamples(self.n, rng, min(size, self.draws - start))
+
+
+Counts = Floats | Resamples
+
+
+def bootstrap_mean(values: ArrayLike, counts: Counts, level: float = LEVEL) -> tuple[float, float]:
     """Percentile interval of the mean of `values` (n,) over `counts` of shape (draws, n).
 
     Source: Efron and Tibshirani 1993, chapter 13.
@@ -123,7 +162,7 @@ def bootstrap_mean(values: ArrayLike, counts: Floats, level: float = LEVEL) -> t
 
 
 def bootstrap_curve(
-    curves: ArrayLike, counts: Floats, level: float = LEVEL
+    curves: ArrayLike, counts: Counts, level: float = LEVEL
 ) -> tuple[Floats, Floats]:
     """Pointwise percentile intervals of the mean of `curves` (n, points): two arrays (points,)."""
     data = np.asarray(curves, dtype=np.float64)
@@ -134,7 +173,7 @@ def bootstrap_curve(
 
 def bootstrap_runs_and_examples(
     rows: ArrayLike,
-    counts: Floats,
+    counts: Counts,
     weighted_means: Callable[[Floats], Floats],
     n_examples: int,
     rng: np.random.Generator,
@@ -146,7 +185,7 @@ def bootstrap_runs_and_examples(
 
 def means_of_draws(
     rows: ArrayLike,
-    counts: Floats,
+    counts: Counts,
     weighted_means: Callable[[Floats], Floats],
     n_examples: int,
     rng: np.random.Generator,
@@ -159,8 +198,13 @@ def means_of_draws(
     shape (runs,), says which configuration each run chose.
     """
     chosen = np.asarray(rows, dtype=np.int64)
-    by_draw = weighted_means(resamples(n_examples, rng, len(counts)))
-    return np.asarray(np.einsum("dr,rd->d", counts, by_draw[chosen]) / len(chosen))
+    weights, means = resamples(n_examples, rng, len(counts)), list[Floats]()
+    start = 0
+    for block in counts.blocks() if isinstance(counts, Resamples) else (counts,):
+        by_draw = weighted_means(weights[start : start + len(block)])
+        means.append(np.einsum("dr,rd->d", block, by_draw[chosen]) / len(chosen))
+        start += len(block)
+    return np.concatenate(means)
 
 
 def interval(means: Floats, level: float = LEVEL) -> tuple[float, float]:

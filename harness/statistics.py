@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.measures import DRAWS, LEVEL, Floats, average_ranks, resamples
+from harness.measures import DRAWS, HELD, LEVEL, Floats, Resamples, average_ranks
 from simulator.errors import MissingExtra, UsageError
 
 ALPHA = 0.05
@@ -189,17 +189,19 @@ def probability_of_improvement(
     total, problems = np.zeros((k, k)), np.zeros((k, k))
     sampled = np.zeros((draws, k, k))
     for problem in runs:
-        data = [None if r is None else np.asarray(r, dtype=np.float64) for r in problem]
-        counts = [None if r is None else resamples(len(r), rng, draws) / len(r) for r in data]
-        for a in range(k):
-            for b in range(a + 1, k):
-                x, y, of_x, of_y = data[a], data[b], counts[a], counts[b]
-                if x is None or y is None or of_x is None or of_y is None:
-                    continue
-                wins = (x[:, None] < y[None, :]) + 0.5 * (x[:, None] == y[None, :])
-                total[a, b] += wins.mean()
-                sampled[:, a, b] += ((of_x @ wins) * of_y).sum(axis=1)
-                problems[a, b] += 1
+        data = {a: np.asarray(r, dtype=np.float64) for a, r in enumerate(problem) if r is not None}
+        pairs = [(a, b) for a in data for b in data if a < b]
+        for a, b in pairs:
+            total[a, b] += _share_beaten(data[a], data[b], np.ones((1, len(data[a]))))[0].mean()
+            problems[a, b] += 1
+        counts = {a: Resamples(len(values), rng, draws) for a, values in data.items()}
+        size = max(1, HELD // max(1, sum(map(len, data.values()))))
+        blocks = {a: resamples.blocks(size) for a, resamples in counts.items()}
+        for start in range(0, draws, size):
+            now = {a: next(block) for a, block in blocks.items()}
+            for a, b in pairs:
+                beaten = _share_beaten(data[a], data[b], now[a]) * now[b]
+                sampled[start : start + size, a, b] += beaten.sum(axis=1) / len(data[b])
     upper = problems > 0
     share = np.where(upper, problems, np.nan)
     probability = total / share
@@ -208,6 +210,19 @@ def probability_of_improvement(
     probability = np.where(below, 1 - probability.T, probability)
     low, high = np.where(below, 1 - high.T, low), np.where(below, 1 - low.T, high)
     return Improvement(probability, low, high)
+
+
+def _share_beaten(x: Floats, y: Floats, counts: Floats) -> Floats:
+    """The share of x's runs, each `counts` times, that are lower than each of y's; ties are half.
+
+    `counts` has shape (draws, x); returns (draws, y). By sorted order: a table of all pairs would
+    have as many entries as there are pairs of seeds.
+    """
+    order = np.argsort(x, kind="stable")
+    below = np.zeros((len(counts), len(x) + 1))
+    np.cumsum(counts[:, order], axis=1, out=below[:, 1:])
+    low, high = (np.searchsorted(x[order], y, side=side) for side in ("left", "right"))
+    return np.asarray((below[:, low] + below[:, high]) / (2 * len(x)))
 
 
 @dataclass(frozen=True)
@@ -244,7 +259,7 @@ def paired_difference(
     if n == 0:
         nothing = float("nan")
         return Difference(nothing, nothing, nothing, nothing, 0, False)
-    means = resamples(n, rng, draws) @ delta / n
+    means = Resamples(n, rng, draws) @ delta / n
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     if not delta.any():
         return Difference(0.0, 0.0, 0.0, 1.0, n, True)

@@ -44,40 +44,59 @@ def summarise(
     import polars as pl
 
     rows = []
-    curves = _curves(trials)
-    counts: dict[int, measures.Floats] = {}
+    curves = _by_group(trials)
+    counts: dict[int, measures.Resamples] = {}
     for key, part in runs.group_by(GROUP, maintain_order=True):
         n, length = part.height, int(part["allowed"][0])
         if n not in counts:
-            counts[n] = measures.resamples(n, np.random.default_rng((_SEED, n)))
-        by_run = [curves.get((*key, seed), ((), (), ())) for seed in part["seed"]]
-        padded = [measures.padded(column, length) for column in zip(*by_run, strict=True)]
+            counts[n] = measures.Resamples(n, np.random.default_rng((_SEED, n)))
         group = dict(zip(GROUP, key, strict=True))
+        padded = _curves(curves.get(key), part["seed"].to_list(), length)
         rows.append(_row(group, part, padded, counts[n], tables))
     if not rows:
         return pl.DataFrame(schema=dict.fromkeys(GROUP, pl.String))
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _curves(trials: pl.DataFrame) -> dict[tuple[Any, ...], tuple[list[float], ...]]:
-    """For each run three curves over trials, nan where unknown: the incumbent's regret, its score,
-    and the table scores of the trials on the whole split. Keys are `GROUP` and the seed."""
+_CURVES = ("regret", "incumbent_score", "whole")
+
+
+def _by_group(trials: pl.DataFrame) -> dict[tuple[Any, ...], pl.DataFrame]:
+    """What `_curves` needs of the trials, by `GROUP`."""
     import polars as pl
 
-    whole = pl.when(pl.col("examples").is_null()).then(pl.col("table_score"))
-    columns = (pl.col("regret"), pl.col("incumbent_score"), whole.alias("whole"))
-    lists = trials.group_by([*GROUP, "seed"], maintain_order=True).agg(
-        column.fill_null(float("nan")) for column in columns
-    )
-    n = len(GROUP) + 1
-    return {row[:n]: row[n:] for row in lists.iter_rows()}
+    whole = pl.when(pl.col("examples").is_null()).then(pl.col("table_score")).alias("whole")
+    kept = trials.select(*GROUP, "seed", "number", *_CURVES[:2], whole)
+    return kept.partition_by(GROUP, as_dict=True, include_key=False)
+
+
+def _curves(
+    trials: pl.DataFrame | None, seeds: Sequence[int], length: int
+) -> list[measures.Floats]:
+    """Three curves of every run, shape (runs, trials): the incumbent's regret, its score, and the
+    table scores of the trials on the whole split; nan where unknown. A run that ended early keeps
+    its last value."""
+    if trials is None:
+        return [np.full((len(seeds), length), np.nan) for _ in _CURVES]
+    place = {seed: row for row, seed in enumerate(seeds)}
+    rows = np.array([place[seed] for seed in trials["seed"].to_list()])
+    number = trials["number"].to_numpy()
+    ended = np.zeros(len(seeds), dtype=np.int64)
+    np.maximum.at(ended, rows, number)
+    held = np.minimum(np.arange(length), np.maximum(ended, 1)[:, None] - 1)
+    found = []
+    for name in _CURVES:
+        curve = np.full((len(seeds), length), np.nan)
+        curve[rows, number - 1] = trials[name].cast(float).fill_null(float("nan")).to_numpy()
+        found.append(np.take_along_axis(curve, held, axis=1))
+    return found
 
 
 def _row(
     group: dict[str, Any],
     part: pl.DataFrame,
     curves: list[measures.Floats],
-    counts: measures.Floats,
+    counts: measures.Counts,
     tables: Mapping[str, LookupTable],
 ) -> dict[str, Any]:
     optimum, worst = float(part["optimum"][0]), float(part["worst"][0])
@@ -132,11 +151,11 @@ def summarise_varied(runs: pl.DataFrame, tables: Mapping[str, LookupTable]) -> p
     import polars as pl
 
     rows = []
-    counts: dict[int, measures.Floats] = {}
+    counts: dict[int, measures.Resamples] = {}
     for key, part in runs.group_by((*GROUP, *VARIED), maintain_order=True):
         n = part.height
         if n not in counts:
-            counts[n] = measures.resamples(n, np.random.default_rng((_SEED, n)))
+            counts[n] = measures.Resamples(n, np.random.default_rng((_SEED, n)))
         optimum, worst = part["optimum"].to_numpy(), part["worst"].to_numpy()
         away = part["regret"].cast(float).fill_null(float("nan")).to_numpy()
         regrets = measures.normalised_regret(optimum - away, optimum, worst)
@@ -159,14 +178,14 @@ def _mean(score: measures.Floats) -> float | None:
 
 
 def _test_score(
-    part: pl.DataFrame, counts: measures.Floats, table: LookupTable | None
+    part: pl.DataFrame, counts: measures.Counts, table: LookupTable | None
 ) -> dict[str, Any]:
     scores = part["test_score"].drop_nulls().to_numpy()
     if len(scores) == 0:
         return {"test_score": None, "test_low": None, "test_high": None, "interval_over": None}
     mean = float(scores.mean())
     if len(scores) < part.height:
-        counts = measures.resamples(len(scores), np.random.default_rng((_SEED, len(scores))))
+        counts = measures.Resamples(len(scores), np.random.default_rng((_SEED, len(scores))))
     low, high, over = *measures.bootstrap_mean(scores, counts), "seeds"
     both = None if table is None else _over_examples(part, counts, table)
     if both is not None:
@@ -175,7 +194,7 @@ def _test_score(
 
 
 def _over_examples(
-    part: pl.DataFrame, counts: measures.Floats, table: LookupTable
+    part: pl.DataFrame, counts: measures.Counts, table: LookupTable
 ) -> tuple[float, float] | None:
     """The interval over seeds and examples; None where an incumbent has no outcomes."""
     chosen = part.filter(part["test_score"].is_not_null())["incumbent"].to_list()
@@ -184,7 +203,7 @@ def _over_examples(
 
 
 def draws_over_examples(
-    chosen: Sequence[str], counts: measures.Floats, table: LookupTable, split: str
+    chosen: Sequence[str], counts: measures.Counts, table: LookupTable, split: str
 ) -> measures.Floats | None:
     """Mean score of runs' incumbents on a split in each draw of runs and of its examples.
 

@@ -83,12 +83,12 @@ def bands(by_agent: Mapping[str, Runs], number: Mapping[str, int]) -> dict[str, 
     length = max(runs.best.shape[1] for runs in by_agent.values())
     at = _thinned(length)
     hours = _hours([runs.clock for runs in by_agent.values()])
-    drawn: dict[int, Floats] = {}
+    drawn: dict[int, measures.Resamples] = {}
     by_trial, by_hour = {}, {}
     for name, runs in by_agent.items():
         n = len(runs.seeds)
         if n not in drawn:
-            drawn[n] = measures.resamples(n, np.random.default_rng((_SEED, n)), _DRAWS)
+            drawn[n] = measures.Resamples(n, np.random.default_rng((_SEED, n)), _DRAWS)
         by_trial[number[name]] = _band(runs.best[:, at - 1], drawn[n])
         timed = measures.on_time_axis(runs.clock / 3600, runs.best, hours)
         by_hour[number[name]] = _band(np.where(np.isnan(timed), runs.worst, timed), drawn[n])
@@ -101,7 +101,7 @@ def bands(by_agent: Mapping[str, Runs], number: Mapping[str, int]) -> dict[str, 
     }
 
 
-def _band(values: Floats, counts: Floats) -> list[list[float | None]]:
+def _band(values: Floats, counts: measures.Counts) -> list[list[float | None]]:
     low, high = measures.bootstrap_curve(values, counts)
     return [rounded(values.mean(axis=0)), rounded(low), rounded(high)]
 

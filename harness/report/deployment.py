@@ -41,7 +41,7 @@ def generalisation(
         if not known.height:
             continue
         train, test = known["train_score"].to_numpy(), known["test_score"].to_numpy()
-        counts = measures.resamples(known.height, np.random.default_rng(_SEED), _DRAWS)
+        counts = measures.Resamples(known.height, np.random.default_rng(_SEED), _DRAWS)
         draws = _draws(known, counts, tables.get(str(table)))
         over = "seeds" if draws is None else "seeds and examples"
         of_train, of_test = draws or (counts @ train / len(train), counts @ test / len(test))
@@ -62,7 +62,7 @@ def generalisation(
 
 
 def _draws(
-    known: pl.DataFrame, counts: Floats, table: LookupTable | None
+    known: pl.DataFrame, counts: measures.Counts, table: LookupTable | None
 ) -> tuple[Floats, Floats] | None:
     """Train and test means of each draw, where both splits have outcomes of every incumbent."""
     if table is None:

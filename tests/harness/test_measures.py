@@ -153,3 +153,38 @@ def test_bootstrap_over_examples_is_wider_than_over_seeds_alone() -> None:
 def test_average_ranks_share_ties_and_put_missing_last() -> None:
     found = measures.average_ranks([[0.1, 0.2, 0.3], [0.5, 0.5, 0.9], [NAN, 0.1, 0.2]])
     np.testing.assert_allclose(found, [(1 + 1.5 + 3) / 3, (2 + 1.5 + 1) / 3, (3 + 3 + 2) / 3])
+
+
+def test_many_seeds_are_resampled_in_blocks_the_same_at_every_use() -> None:
+    n = measures.HELD // 1000
+    many = measures.Resamples(n, np.random.default_rng(7), 3000)
+    blocks = list(many.blocks())
+    assert [block.shape for block in blocks] == [(1000, n)] * 3
+    assert all((block.sum(axis=1) == n).all() for block in blocks)
+    assert (blocks[0][0] != blocks[1][0]).any()
+    whole = np.concatenate([block[:, :5] for block in blocks])
+    again = np.concatenate([block[:, :5] for block in many.blocks(700)])
+    np.testing.assert_array_equal(whole, again)
+    rng = np.random.default_rng(8)
+    values = (rng.random(n) < 0.3).astype(float)
+    low, high = measures.bootstrap_mean(values, many)
+    error = 1.645 * math.sqrt(0.3 * 0.7 / n)
+    assert (low, high) == pytest.approx((values.mean() - error, values.mean() + error), abs=0.001)
+    # On examples that all runs share, what is left is the error of the examples.
+    outcomes = (rng.random((1, 50)) < 0.6).astype(float)
+
+    def weighted(weights: np.ndarray) -> np.ndarray:
+        return outcomes @ weights.T / weights.sum(axis=1)
+
+    low, high = measures.bootstrap_runs_and_examples([0] * n, many, weighted, 50, rng)
+    few = measures.Resamples(10, np.random.default_rng(9), 3000)
+    expected = measures.bootstrap_runs_and_examples([0] * 10, few, weighted, 50, rng)
+    assert (low, high) == pytest.approx(expected, abs=0.02)
+
+
+def test_few_seeds_are_resampled_as_ever() -> None:
+    values = np.random.default_rng(2).random((20, 3))
+    held = measures.Resamples(20, np.random.default_rng(4), 500)
+    plain = measures.resamples(20, np.random.default_rng(4), 500)
+    np.testing.assert_array_equal(held @ values, plain @ values)
+    assert len(held) == 500
