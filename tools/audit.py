@@ -32,18 +32,18 @@ def answer(service: str, pins: Path) -> list[dict[str, Any]] | str:
             return "no answer in 300 s"
         if not out.is_file():
             said = done.stderr.strip().splitlines() or ["pip-audit said nothing"]
-            return said[-1][:200]
+            return "no connection" if "ConnectionError" in said[-1] else said[-1][:200]
         packages: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))["dependencies"]
         return packages
 
 
 def main() -> int:
     """Print what the first service that can be asked knows."""
-    pins = ROOT / "constraints.txt"
+    pins, unasked = ROOT / "constraints.txt", []
     for service in SERVICES:
         found = answer(service, pins)
         if isinstance(found, str):
-            print(f"audit: {service} could not be asked: {found}", file=sys.stderr)
+            unasked.append(f"{service}: {found}")
             continue
         bad = [package for package in found if package.get("vulns")]
         for package in bad:
@@ -53,14 +53,15 @@ def main() -> int:
         # A service that answers "not found" for everything looks like one that knows no harm.
         unknown = [package["name"] for package in found if package.get("skip_reason")]
         if len(unknown) == len(found):
-            print(f"audit: {service} could not be asked: it knows no package", file=sys.stderr)
+            unasked.append(f"{service}: it knows no package")
             continue
         if unknown:
             print(f"not known to {service}: {', '.join(unknown)}")
         known_of = len(found) - len(unknown)
         print(f"audit: {service} knows {known_of} of {len(found)} versions, {len(bad)} vulnerable")
         return bool(bad)
-    print("audit: nothing was checked: no service could be reached from here", file=sys.stderr)
+    why = "; ".join(unasked)
+    print(f"audit: nothing was checked, no service could be asked ({why})", file=sys.stderr)
     return 2
 
 
