@@ -78,8 +78,9 @@ def test_a_hundred_thousand_cells(tmp_path: Path) -> None:
     assert tenth["failed"] == whole["failed"] == 0
     # Ten times the cells; what a bench takes whatever its size makes it less.
     assert whole["worked"] < 12 * tenth["worked"]
-    # A cell leaves its trials and its run in the results, some hundred bytes each.
-    assert (whole["mib"] - tenth["mib"]) * 2**20 / 90_000 < 2048
+    # A cell leaves its two trials and its run in the results, a kilobyte or two with the page's
+    # work on them, and nothing else.
+    assert (whole["mib"] - tenth["mib"]) * 2**20 / 90_000 < 3072
     for lost in list((tmp_path / "whole" / "cells").iterdir())[:50]:
         lost.unlink()
     again = bench(50, tmp_path / "whole")
