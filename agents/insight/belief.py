@@ -54,8 +54,8 @@ class Posterior:
         self.hypothesis = h
         parts = [stage_covariances(h, stage) for stage in features]
         self._base, self._local = [p[0] for p in parts], [p[1] for p in parts]
+        self._base_means = [stage_mean(h, stage) for stage in features]
         self._scale_stages(np.zeros(len(features)))
-        self._means = [stage_mean(h, stage) for stage in features]
         self._trials = np.empty((0, len(features)), dtype=np.int64)
         self._factor: Array = np.empty((0, 0))
         self._set(options)
@@ -90,18 +90,20 @@ class Posterior:
     def adapt(self, scores: Array) -> None:
         """Learn how much each stage matters here, and condition anew.
 
-        The log-amplitude of each stage's covariance is set to its maximum a posteriori under a
-        normal prior of standard deviation `stage_spread` (type II maximum a posteriori).
+        The log-amplitude of each stage's mean and covariance is set to its maximum a posteriori
+        under a normal prior of standard deviation `stage_spread` (type II maximum a posteriori).
         """
         trials = self._trials[: len(scores)]
         spread = self.hypothesis.stage_spread
         if spread <= 0 or len(trials) < 2:
             return
         base, local = self._blocks(self._base, trials), self._blocks(self._local, trials)
-        mean = self._prior_mean(trials)
+        means = [mean[trials[:, i]] for i, mean in enumerate(self._base_means)]
 
         def loss(amplitudes: Array) -> float:
-            scaled = [np.exp(2.0 * a) * block for a, block in zip(amplitudes, base, strict=True)]
+            factors = np.exp(amplitudes)
+            scaled = [a**2 * block for a, block in zip(factors, base, strict=True)]
+            mean = np.asarray(sum(a * part for a, part in zip(factors, means, strict=True)))
             factor = self._factorised(join_stages(self.hypothesis, scaled, local))
             evidence = self._evidence(factor, scores, mean)
             return 0.5 * float(np.sum((amplitudes / spread) ** 2)) - evidence
@@ -115,8 +117,9 @@ class Posterior:
 
     def _scale_stages(self, amplitudes: Array) -> None:
         self.amplitudes = amplitudes
-        pairs = zip(amplitudes, self._base, strict=True)
-        self._own = [np.exp(2.0 * a) * block for a, block in pairs]
+        factors = np.exp(amplitudes)
+        self._own = [a**2 * block for a, block in zip(factors, self._base, strict=True)]
+        self._means = [a * mean for a, mean in zip(factors, self._base_means, strict=True)]
 
     def _factorised(self, covariance: Array) -> Array:
         noisy = covariance + self.hypothesis.noise * np.eye(len(covariance))

@@ -188,9 +188,12 @@ def _mixed(values: list[NDArray[np.float64]], weights: NDArray[np.float64]) -> N
 def _ablated(h: Hypothesis, insights: tuple[int, ...] | list[int]) -> Hypothesis:
     """The hypothesis without what the insights left out would have told it."""
     if 1 not in insights:
-        h = replace(h, mean_size=0.0, mean_both=0.0, slope=0.0)
+        h = replace(h, mean_size=0.0, mean_both=0.0, mean_load_size=0.0, slope=0.0)
     if 2 not in insights:
-        h = replace(h, mean_linear=0.0, mean_square=0.0, mean_cube=0.0, mean_both=0.0)
+        h = replace(
+            h, mean_linear=0.0, mean_square=0.0, mean_cube=0.0, mean_both=0.0, mean_load=0.0,
+            mean_load_size=0.0, reading=0.0,
+        )  # fmt: skip
     if 3 not in insights:
         h = replace(h, pair=0.0)
     return h

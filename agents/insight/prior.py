@@ -4,19 +4,22 @@ The score of a configuration is a constant plus a sum over stages plus a little 
 
     f(c) = constant + s * (mean(c) + g(c)),     g ~ Gaussian process
 
-- Each stage's mean depends on x = log(samples) / log(100) and on z = log10(P / P of the stage's
-  largest model): size * z + linear * x + square * x^2 + cube * x^3 + both * z * x. Fitted, it
-  rises, saturates and falls (insight 2), the larger model first (insight 1).
+- Each stage's mean depends on x = log(samples) / log(100), on z = log10(P / P of the stage's
+  largest model) and on l = log(1 + tokens / 60,000), where tokens are those of all samples but the
+  first, which is what a fuser has to read besides: size * z + linear * x + square * x^2 +
+  cube * x^3 + both * z * x + load * l + load_size * l * z. Fitted, it rises, saturates and falls
+  (insight 2), the larger model first (insight 1), and sooner where samples are long.
 - Each stage's covariance is  model * [same model] + slope * z z' + curve * k(x) +
-  own_curve * [same model] * k(x): stages prefer different models, and every model has a curve of
-  its own. k is the Matern kernel of smoothness 5/2 over log(samples).
+  own_curve * [same model] * k(x) + reading * l l': stages prefer different models, and every model
+  has a curve of its own. k is the Matern kernel of smoothness 5/2 over log(samples).
 - `pair` weighs products of two stages' covariances: what a stage needs depends on what it is
   handed (insight 3).
 - `local` weighs the product of all stages' k over `local_length`, times `local_other` for each
   stage whose models differ: what no sum over stages explains. Short, it is the wiggles that
   neighbours on the grid share because they were scored on the same examples.
 - s, the scale of differences, is log-normal around `scale`. How much a stage matters, a factor of
-  its covariance's square root, is log-normal around 1 with the deviation `stage_spread`.
+  its mean and of its covariance's square root, is log-normal around 1 with the deviation
+  `stage_spread`.
 
 The numbers of the hypothesis `insights` maximise the marginal likelihood of trials drawn from
 generated landscapes (`tools/fit_insight_prior.py`), none of which is a table that ships. The
@@ -44,6 +47,9 @@ SCALE_SD = 0.8
 CONSTANT_MEAN = 0.6
 """Mean of the constant; scores are brought to [0, 1] first."""
 
+LOAD_TOKENS = 60_000
+"""Tokens of samples that count as one unit of reading; a scale, which the fit makes up for."""
+
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -60,6 +66,7 @@ class Hypothesis:
     slope: float
     curve: float
     own_curve: float
+    reading: float
     pair: float
     local: float
     noise: float
@@ -74,6 +81,8 @@ class Hypothesis:
     mean_square: float
     mean_cube: float
     mean_both: float
+    mean_load: float
+    mean_load_size: float
 
 
 @cache
@@ -85,11 +94,12 @@ def hypotheses() -> tuple[Hypothesis, ...]:
 
 @dataclass(frozen=True)
 class StageFeatures:
-    """One stage's options: model index (int64), log(samples), z; each of shape (options,)."""
+    """One stage's options: model index (int64), log(samples), z, l; each of shape (options,)."""
 
     model: NDArray[np.int64]
     log_samples: NDArray[np.float64]
     z: NDArray[np.float64]
+    load: NDArray[np.float64]
 
     @classmethod
     def of(cls, card: TaskCard) -> tuple[StageFeatures, ...]:
@@ -97,9 +107,11 @@ class StageFeatures:
         out = []
         for stage, grid in zip(card.stages, card.space.grids, strict=True):
             model = np.repeat(np.arange(len(stage.models)), len(grid))
-            samples = np.log(np.tile(grid.astype(float), len(stage.models)))
+            samples = np.tile(grid.astype(float), len(stage.models))
+            load = np.log1p((samples - 1.0) * stage.generated_tokens / LOAD_TOKENS)
             sizes = np.array([m.parameters for m in stage.models])
-            out.append(cls(model, samples, np.log10(sizes / sizes.max())[model]))
+            z = np.log10(sizes / sizes.max())[model]
+            out.append(cls(model, np.log(samples), z, load))
         return tuple(out)
 
 
@@ -113,7 +125,8 @@ def stage_mean(h: Hypothesis, stage: StageFeatures) -> NDArray[np.float64]:
     """Mean of one stage's options in units of s, shape (options,)."""
     x, z = stage.log_samples / np.log(100.0), stage.z
     curve = h.mean_linear * x + h.mean_square * x**2 + h.mean_cube * x**3
-    return np.asarray(h.mean_size * z + curve + h.mean_both * z * x)
+    load = h.mean_load * stage.load + h.mean_load_size * stage.load * z
+    return np.asarray(h.mean_size * z + curve + h.mean_both * z * x + load)
 
 
 def stage_covariances(
@@ -127,6 +140,7 @@ def stage_covariances(
         + h.slope * stage.z[:, None] * stage.z[None, :]
         + h.curve * matern(away / h.curve_length)
         + h.own_curve * same * matern(away / h.own_length)
+        + h.reading * stage.load[:, None] * stage.load[None, :]
     )
     alike = same + h.local_other * (1.0 - same)
     return own, alike * matern(away / h.local_length)
