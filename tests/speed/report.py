@@ -37,6 +37,10 @@ innermost cache, and the gather hardly waits at all, while lookups still read 32
 configurations. Both are shown."""
 
 
+PROCESSOR_TIME = """Processor time of all threads together, which does not count waiting for other
+programs. It is alike where threads are not in each other's way:"""
+
+
 @dataclass(frozen=True)
 class Row:
     """`ours` and `theirs` name benchmarks; `rate` shows items a second and not seconds an item."""
@@ -99,11 +103,13 @@ ROWS = (
         "test_curves[2]", "test_curves_by_numpy", "growing with threads", rate=True,
     ),
     Row(
-        "agent `gp`: mean of ask and tell", "Optuna's GPSampler",
+        "agent `gp`: mean of ask and tell",
+        "Optuna's GPSampler, told the grid and each cost as a constraint",
         "test_gp", "test_gp_by_optuna", "25 times faster",
     ),
     Row(
-        "agent `gp`: mean of ask and tell", "scikit-optimize",
+        "agent `gp`: mean of ask and tell",
+        "scikit-optimize, told the grid; it knows no constraints",
         "test_gp", "test_gp_by_scikit_optimize", "25 times faster",
     ),
     Row(
@@ -181,6 +187,30 @@ def regret(searches: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def threads(benchmarks: dict[str, dict[str, Any]]) -> list[str]:
+    """Processor time on one and two threads: alike where threads are in nobody's way."""
+    lines = []
+    for label, name in (
+        ("`evaluate_many`, 1e6 configurations, 1e6 cells", "test_evaluate_many[million-int64-{}]"),
+        ("the same, 3,150 cells", "test_evaluate_many[small-int64-{}]"),
+        ("random search, 50 trials x 1e6 seeds", "test_curves[{}]"),
+    ):
+        pair = [benchmarks.get(name.format(count)) for count in (1, 2)]
+        if all(pair):
+            taken = [entry["extra_info"]["processor_seconds"] for entry in pair if entry]
+            lines.append(f"| {label} | {shown(taken[0], False)} | {shown(taken[1], False)} |")
+    if lines:
+        head = ["| what | one thread | two threads |", "| --- | --- | --- |"]
+        lines = [
+            "",
+            PROCESSOR_TIME,
+            "",
+            *head,
+            *lines,
+        ]
+    return lines
+
+
 def memory(benchmarks: dict[str, dict[str, Any]]) -> list[str]:
     lines = []
     for name, label in (
@@ -235,6 +265,7 @@ def main(source: Path, target: Path, bench: Path | None = None) -> None:
             machine,
             "",
             *table(benchmarks),
+            *threads(benchmarks),
             *regret(noted(source.with_name(REGRETS.name))),
             *memory(benchmarks),
             "",

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from simulator import Configuration, LookupTable, Simulator
-from tests.speed.problems import BUDGET, affordable_asks, million_cells, random_asks, two_stages
+from tests.speed.problems import (
+    BUDGET,
+    affordable_asks,
+    million_cells,
+    processor_seconds,
+    random_asks,
+    two_stages,
+)
 
 pytestmark = [pytest.mark.speed, pytest.mark.slow]
 
@@ -134,6 +141,9 @@ def test_evaluate_many(benchmark: Any, sized: LookupTable, dtype: type, threads:
         simulator.evaluate_many, args=(asked,), kwargs={"threads": threads}, rounds=60,
         warmup_rounds=3,
     )  # fmt: skip
+    benchmark.extra_info["processor_seconds"] = processor_seconds(
+        lambda: simulator.evaluate_many(asked, threads=threads), 60
+    )
 
 
 def test_bare_gather(benchmark: Any, sized: LookupTable) -> None:

@@ -10,7 +10,7 @@ import pytest
 from harness.search import run_search
 from simulator import LookupTable, Simulator
 from simulator.curves import random_search_curves
-from tests.speed.problems import BUDGET, two_stages
+from tests.speed.problems import BUDGET, processor_seconds, two_stages
 
 pytestmark = [pytest.mark.speed, pytest.mark.slow]
 
@@ -63,6 +63,9 @@ def test_curves(benchmark: Any, table: LookupTable, threads: int) -> None:
         random_search_curves, args=(simulator, LENGTH, RUNS), kwargs={"threads": threads},
         rounds=5, warmup_rounds=1,
     )  # fmt: skip
+    benchmark.extra_info["processor_seconds"] = processor_seconds(
+        lambda: random_search_curves(simulator, LENGTH, RUNS, threads=threads), 5
+    )
 
 
 def test_curves_by_numpy(benchmark: Any, table: LookupTable) -> None:
