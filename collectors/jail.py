@@ -12,6 +12,7 @@ import ctypes
 import errno
 import json
 import os
+import re
 import resource
 import signal
 import stat
@@ -57,9 +58,36 @@ def bind(source: str, root: str, *, readonly: bool = True) -> None:
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
     mount(source, target, "", BIND | REC)
     if readonly:
-        # A remount may not drop flags that the source was mounted with.
-        held = os.statvfs(target).f_flag & (NOSUID | NODEV | NOEXEC | 1024 | 2048)
-        mount("", target, "", REMOUNT | BIND | RDONLY | NOSUID | held)
+        # A remount reaches one mount alone, so each that lies below is remounted as well.
+        for place in mounts_at(target):
+            # A remount may not drop flags that the source was mounted with.
+            held = os.statvfs(place).f_flag & (NOSUID | NODEV | NOEXEC | 1024 | 2048)
+            mount("", place, "", REMOUNT | BIND | RDONLY | NOSUID | held)
+
+
+def mounts_at(folder: str) -> list[str]:
+    """`folder` and the mount points below it; the kernel writes odd characters in octal."""
+    with open("/proc/self/mountinfo", "rb") as handle:
+        fields = [line.split(b" ")[4] for line in handle]
+    places = {re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), f) for f in fields}
+    below = os.fsencode(folder.rstrip("/") + "/")
+    return [folder, *sorted(os.fsdecode(place) for place in places if place.startswith(below))]
+
+
+class UnwritableError(Exception):
+    """The program's files cannot be: a fault of the program, not of this machine."""
+
+
+def write(files: dict[str, str], folder: str) -> None:
+    for name, text in files.items():
+        path = os.path.normpath(f"{folder}/{name}")
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8", errors="replace") as handle:
+                handle.write(text)
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise UnwritableError(f"cannot write the program's file {name[:80]!a}: {why}") from None
 
 
 def build(order: dict[str, Any], uid: int) -> None:
@@ -77,13 +105,10 @@ def build(order: dict[str, Any], uid: int) -> None:
         bind(f"/dev/{name}", root, readonly=False)
     os.mkdir(root + "/box")
     os.mkdir(root + "/out")
-    for name, text in order["program"].items():
-        path = os.path.normpath(f"{root}/box/{name}")
-        if not path.startswith(f"{root}/box/"):
+    for name in order["program"]:
+        if not os.path.normpath(f"{root}/box/{name}").startswith(f"{root}/box/"):
             raise OSError(errno.EINVAL, f"file name {name!r} leaves the program's folder")
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8", errors="replace") as handle:
-            handle.write(text)
+    write(order["program"], root + "/box")
     if uid:
         for folder, _, names in os.walk(root + "/box"):
             for path in (folder, *(f"{folder}/{name}" for name in names)):
@@ -126,6 +151,8 @@ def limit(order: dict[str, Any]) -> None:
 
 def program(order: dict[str, Any], uid: int, stdin: int) -> None:
     """Become the program."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     os.setsid()
     out = os.open("/out/stdout", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     err = os.open("/out/stderr", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
@@ -151,7 +178,13 @@ def tail(name: str) -> str:
 
 def supervise(order: dict[str, Any], uid: int) -> dict[str, Any]:
     """First process of the new process space: starts the program, waits, kills what is left."""
-    build(order, uid)
+    # In a user namespace the program has this process's user, and could interrupt it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        build(order, uid)
+    except UnwritableError as error:
+        return {"status": 126, "seconds": 0.0, "stdout": "", "stderr": f"{error}\n"}
     stdin, held = os.pipe()
     begin = time.monotonic()
     child = os.fork()

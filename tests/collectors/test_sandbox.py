@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +20,9 @@ try:
     sandbox.check()
 except SandboxError as error:
     pytest.skip(f"no sandbox here: {error}", allow_module_level=True)
+
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(source: str, **limits: float) -> Outcome:
@@ -165,6 +170,52 @@ def test_background_processes_end_with_the_program() -> None:
 def test_file_names_cannot_leave_the_folder() -> None:
     with pytest.raises(SandboxError, match="leaves the program's folder"):
         run_program({"../../x.py": ""}, ["x.py"])
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a" * 300 + ".py": ""}, {"a.py": "", "a.py/b.py": ""}, {"a\0.py": ""},
+        {"a\ud800.py": ""}, {f"{n}.py": "" for n in range(600)}, {"b.txt": "x" * 2_000_000},
+    ],
+    ids=["long", "file and folder", "null", "surrogate", "many", "large"],
+)  # fmt: skip
+def test_files_that_cannot_be_are_the_fault_of_the_program_alone(files: dict[str, str]) -> None:
+    done = run_program({"main.py": "", **files}, ["main.py"], Limits(disk=2**20))
+    assert done.status == 126
+    assert done.stderr.startswith("cannot write the program's file '")
+
+
+def test_links_and_proc_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("the secret")
+    done = run(
+        "import os\n"
+        f"os.symlink({str(tmp_path / 'secret.txt')!r}, 'link')\n"
+        f"for path in ('link', '/proc/1/environ', '/proc/self/environ', {'../' * 9 + 'tmp'!r}):\n"
+        "    try:\n"
+        "        print(os.listdir(path) if os.path.isdir(path) else open(path).read())\n"
+        "    except OSError as error:\n"
+        "        print('no:', error.strerror)\n"
+    )
+    assert done.stdout == "no: No such file or directory\n" * 4
+
+
+def test_mounts_below_the_system_folders_are_read_only_too() -> None:
+    """As of a container that mounts a shared folder below /usr: writable by all outside."""
+    program = "open('/usr/share/doc/evil', 'w')"
+    code = (
+        "from collectors.sandbox import run_program\n"
+        "open('/usr/share/doc/mine', 'w').close()\n"
+        f"print(run_program({{'main.py': {program!r}}}, ['main.py']).stderr)"
+    )
+    mount = 'mount -t tmpfs -o mode=0777 shared /usr/share/doc && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, "-c", code],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"mounting needs root: {done.stderr[-200:]}")
+    assert "Read-only file system: '/usr/share/doc/evil'" in done.stdout
 
 
 def test_a_machine_without_namespaces_is_told_and_nothing_runs(

@@ -15,27 +15,39 @@ from collectors.sandbox import run_program
 ROOT = Path(__file__).parents[2]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is of Linux alone")
 
-TRY = """
-PROGRAM = '''
+PRIVILEGES = """
 import ctypes
 forbidden = ctypes.CDLL(None).mount(b"/", b"/box", None, 4096, None) == -1
 print("ran without privileges" if forbidden else "ran with privileges")
-'''
+"""
+SIGNALS = """
+import os, signal, time
+for number in signal.Signals:
+    try:
+        os.kill(1, number)
+        os.kill(os.getppid(), number)
+    except OSError:
+        pass
+time.sleep(0.2)
+print("nobody minded")
+"""
+TRY = """
+import sys
 from collectors.errors import SandboxError
 from collectors.sandbox import run_program
 try:
-    done = run_program({"main.py": PROGRAM}, ["main.py"])
+    done = run_program({"main.py": sys.argv[1]}, ["main.py"])
     print(done.stdout, end="")
 except SandboxError as error:
     print("refused:", error)
 """
 
 
-def tried(*before: str) -> str:
+def tried(*before: str, program: str = PRIVILEGES) -> str:
     """What a process says that tries the sandbox; `before` is what starts it."""
     done = subprocess.run(
-        [*before, sys.executable, "-B", "-c", TRY], cwd=ROOT, capture_output=True, text=True,
-        timeout=120, check=False,
+        [*before, sys.executable, "-B", "-c", TRY, program], cwd=ROOT, capture_output=True,
+        text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return str(done.stdout)
@@ -74,3 +86,4 @@ def test_a_user_without_privileges_runs_it_in_a_user_namespace() -> None:
     if subprocess.run([*before, "true"], check=False, capture_output=True).returncode:
         pytest.skip("this machine forbids user namespaces, or its unshare is too old")
     assert tried(*before) == "ran without privileges\n"
+    assert tried(*before, program=SIGNALS) == "nobody minded\n"
