@@ -147,6 +147,8 @@ def agent_class(name: str) -> type[Agent]:
             raise UnknownName("agent", name, known)
         target, extra = known[name].target, known[name].extra
     module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        raise UsageError(f"agent {name!r} is not module:Class")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -154,6 +156,9 @@ def agent_class(name: str) -> type[Agent]:
         if extra:
             raise MissingExtra(missing, extra, f"the agent {name!r}") from None
         raise UsageError(f"agent {name!r}: no module named {missing!r}") from None
+    except (Exception, SystemExit) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise UsageError(f"agent {name!r}: its module cannot be imported: {what}") from error
     found = getattr(module, attribute, None)
     if found is None:
         names = [n for n, value in vars(module).items() if inspect.isclass(value)]

@@ -59,7 +59,12 @@ def plan(sweep: Path, changes: tuple[str, ...], as_json: bool) -> None:
 
 @collect.command()
 @click.argument("sweep", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The sweep's folder.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The sweep's folder.",
+)
 @change_option
 @json_option
 def run(sweep: Path, out: Path, changes: tuple[str, ...], as_json: bool) -> None:
@@ -72,10 +77,11 @@ def run(sweep: Path, out: Path, changes: tuple[str, ...], as_json: bool) -> None
 
     opened = _open_file(sweep, changes)
     entry = opened.file.engine
-    store = Store.open(out, opened)
     begin = time.perf_counter()
     with _engine_prints_to_stderr(), _Bar() as bar:
+        # First: an engine that cannot be must not leave a folder that only it can go on with.
         engine = make_engine(entry.kind, entry.settings)
+        store = Store.open(out, opened)
         report = run_sweep(opened, store, engine, bar.tell)
     wall = time.perf_counter() - begin
     data = collected(opened, store)
@@ -171,7 +177,12 @@ def status(folder: Path, as_json: bool) -> None:
 
 @collect.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The table's folder.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The table's folder.",
+)
 @click.option("--allow-holes", is_flag=True, help="Missing samples leave holes in the table.")
 @click.option("--drop-incomplete", is_flag=True, help="Leave out examples that miss samples.")
 @click.option("--overwrite", is_flag=True, help="Replace a table that lies there.")

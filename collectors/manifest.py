@@ -131,10 +131,16 @@ def card(merged: Merged, sweep: Sweep, about: dict[str, Any]) -> str:
         f"{split.outcomes.n_examples if split.outcomes else 0} {name}"
         for name, split in merged.table.splits.items()
     )
-    measured = (
-        f"Measured with {engine.get('engine', 'an engine')} {engine.get('version', '')} on "
-        f"{engine.get('hardware', 'hardware not told')}. Every score comes from samples that were "
-        f"drawn; none is filled in. Examples: {counts}. Searched for: {task.metric}."
+    how = (
+        "A rehearsal: a function answered in place of language models, so nothing here was "
+        "measured, seconds included."
+        if task.kind == "modelled"
+        else f"Measured with {engine.get('engine', 'an engine')} {engine.get('version', '')} on "
+        f"{engine.get('hardware', 'hardware not told')}."
+    )
+    how += (
+        " Every score comes from samples that were drawn; none is filled in. "
+        f"Examples: {counts}. Searched for: {task.metric}."
     )
     drawn = (
         f"- Drawn: {merged.drawn.tokens:,} tokens in {merged.drawn.requests:,} requests, "
@@ -145,7 +151,7 @@ def card(merged: Merged, sweep: Sweep, about: dict[str, Any]) -> str:
     lines = [
         f"# {task.title or task.name}",
         "",
-        measured,
+        how,
         "",
         "## Scores",
         "",

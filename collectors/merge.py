@@ -23,7 +23,7 @@ from simulator.cost import units
 from simulator.errors import TableError
 from simulator.space import Space
 from simulator.table import LookupTable
-from simulator.task import Model, Stage, Task
+from simulator.task import Kind, Model, Stage, Task
 
 if TYPE_CHECKING:
     import polars as pl
@@ -88,7 +88,8 @@ def merge(
         split: [e for e in _examples(sweep) if _split(sweep, e) == split and e not in dropped]
         for split in SPLITS
     }
-    task = table_task(sweep, data)
+    # What a function made up is no measurement, however it went through the same pipeline.
+    task = table_task(sweep, data, "modelled" if store.rehearsed() else "measured")
     space = Space(task)
     metrics: dict[str, dict[str, Floats]] = {}
     seconds: dict[str, Floats] = {}
@@ -135,7 +136,7 @@ def _with_seconds(totals: Totals, data: Collected) -> Totals:
     return replace(totals, seconds=seconds)
 
 
-def table_task(sweep: Sweep, data: Collected) -> Task:
+def table_task(sweep: Sweep, data: Collected, kind: Kind) -> Task:
     """The table's task; token counts a call are the measured means, where the sweep gives none."""
     entry = sweep.file.table
     metric = entry.metric or sweep.task.metric
@@ -170,7 +171,7 @@ def table_task(sweep: Sweep, data: Collected) -> Task:
     task = Task(
         name=entry.name or sweep.task.name,
         title=entry.title or sweep.task.title,
-        kind="measured",
+        kind=kind,
         metric=metric,
         metrics=(metric, *others),
         default_budget=entry.default_budget or 1.0,

@@ -146,6 +146,15 @@ class Store:
             found |= {str(k): str(v) for k, v in held.items()} if isinstance(held, dict) else {}
         return found
 
+    def rehearsed(self) -> bool:
+        """Whether in any run a function answered in place of a language model."""
+        engines = [session.get("engine") for session in self.sessions()]
+        return any(
+            str(engine.get("engine", "")).startswith("scripted")
+            for engine in engines
+            if isinstance(engine, dict)
+        )
+
     def note_error(self, stage: str, model: str, key: Key, why: str) -> None:
         """Keep a failure of the infrastructure apart from the answers."""
         self._append_line(

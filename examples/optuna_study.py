@@ -59,6 +59,7 @@ def run(journal: Path, trials: int = 30, seed: int = 0) -> optuna.Study:
     if outcomes is None:
         raise SystemExit(f"{TABLE} holds no outcomes of single examples to prune on")
     examples, simulator = outcomes.n_examples, Simulator(table, seed=seed)
+    journal.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name=f"tpe-halving-{seed}",
         storage=JournalStorage(JournalFileBackend(str(journal))),

@@ -38,7 +38,7 @@ def settings_of(configuration: Configuration) -> dict[str, Any]:
 
 
 def blackbox_of(table: LookupTable) -> BlackboxTabular:
-    """The table's measured cells of the train split; holes are left out."""
+    """The cells that the table holds for the train split; holes are left out."""
     cells = np.flatnonzero(table.present("train"))
     space: dict[str, Any] = {}
     for stage in table.task.stages:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.cells import Cell, Cells, read_cell
-from harness.files import clear_temporaries, locked, make_writable
+from harness.files import clear_temporaries, locked, make_writable, refuse_foreign
 from harness.imported import with_imports
 from harness.plan import Plan, Tables, make_plan
 from harness.ray_backend import connected
@@ -117,6 +117,7 @@ def run_bench(
         raise UnknownName("backend", backend, ("local", "ray"))
     plan = make_plan(_suite(suite, agents, tables, budgets, settings), tables)
     folder = Path(out).absolute()
+    refuse_foreign(folder)
     for part in (folder, folder / "cells", folder / "failed"):
         make_writable(part)
     with _one_line(folder), locked(folder):

@@ -95,8 +95,9 @@ def _explain(error: Exception) -> tuple[str, int]:
         return _one_line(str(error)), 1
     if isinstance(error, MemoryError):
         return "out of memory", 1
+    where = "".join(f"{_one_line(note)}: " for note in getattr(error, "__notes__", ()))
     kind = type(error).__name__
-    return f"{kind}: {_one_line(str(error)) or 'no message'} (--debug shows where)", 1
+    return f"{where}{kind}: {_one_line(str(error)) or 'no message'} (--debug shows where)", 1
 
 
 @click.group(

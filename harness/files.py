@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from simulator.errors import RunError
+from simulator.errors import RunError, UsageError
 
 try:
     import fcntl
@@ -42,6 +42,13 @@ def clear_temporaries(*folders: Path) -> None:
     for folder in folders:
         for path in folder.glob(f"{TEMPORARY}*"):
             path.unlink(missing_ok=True)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise `UsageError` where `folder` holds a lookup table or a sweep: neither takes results."""
+    for file, what in (("task.toml", "a lookup table"), ("sweep.json", "a sweep")):
+        if (folder / file).exists():
+            raise UsageError(f"{folder} holds {what}: name another folder for results")
 
 
 def make_writable(folder: Path) -> None:

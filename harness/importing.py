@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cells import Cells
-from harness.files import locked, make_writable, write_atomically, write_text
+from harness.files import (
+    locked,
+    make_writable,
+    refuse_foreign,
+    write_atomically,
+    write_text,
+)
 from harness.foreign import Foreign, Steps, read_foreign
 from harness.imported import NAME, SUFFIX, Import, replay, save
 from harness.plan import Plan, make_plan
@@ -71,6 +77,7 @@ def import_trials(
     )
     given = {"budgets": None if budgets is None else list(budgets), "cost": cost, "trials": trials}
     folder = Path(out).absolute()
+    refuse_foreign(folder)
     make_writable(folder)
     make_writable(folder / "cells")
     with locked(folder):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
 
 from agents import TaskCard, create
-from simulator import Ask, Clock, LookupTable, Optimum, Simulator, Trial
-from simulator.errors import SearchAborted, SearchFinished, UsageError
+from simulator import Ask, Clock, Configuration, LookupTable, Optimum, Simulator, Trial
+from simulator.errors import AgentTTSError, RunError, SearchAborted, SearchFinished, UsageError
 from simulator.simulator import Duplicates, Match, Noise
 
 
@@ -176,7 +176,8 @@ def search_problem(
     optimum, trials, workers = simulator.optimum, card.trials, card.workers
     timer = time.perf_counter
     begin = timer()
-    searcher = create(agent, card, seed, **(settings or {}))
+    with named(agent, "when it was made"):
+        searcher = create(agent, card, seed, **(settings or {}))
     agent_seconds, lookup_seconds = timer() - begin, 0.0
     clock = Clock[Trial](workers)
     done: list[Trial] = []
@@ -186,7 +187,8 @@ def search_problem(
         while clock.free and asked < trials and not finished:
             begin = timer()
             try:
-                ask = searcher.ask()
+                with named(agent, f"in ask() of trial {asked + 1}"):
+                    ask: object = searcher.ask()
             except SearchFinished as reason:
                 finished = str(reason) or "the agent has nothing left to ask"
                 aborted = isinstance(reason, SearchAborted)
@@ -196,9 +198,12 @@ def search_problem(
                 agent_seconds += middle - begin
             if isinstance(ask, Ask) and ask.invalid:
                 trial = simulator.record_failure(ask.invalid, start=clock.now, why=ask.why)
-            else:
+            elif isinstance(ask, Ask | Configuration):
                 made = ask if isinstance(ask, Ask) else Ask(ask)
                 trial = problem.evaluate(simulator, made, clock.now)
+            else:
+                what = type(ask).__name__
+                raise RunError(f"agent {agent!r}: ask() gave {what}, not a Configuration or an Ask")
             lookup_seconds += timer() - middle
             clock.start(trial, trial.seconds)
             asked += 1
@@ -211,7 +216,8 @@ def search_problem(
         if on_trial is not None:
             on_trial(trial, incumbent)
         begin = timer()
-        searcher.tell(trial)
+        with named(agent, f"in tell() of trial {trial.index + 1}"):
+            searcher.tell(trial)
         agent_seconds += timer() - begin
     table_scores = tuple(problem.table_score(simulator, trial) for trial in done)
     to_optimum = first_to_reach(optimum.score, done, table_scores)
@@ -237,6 +243,20 @@ def search_problem(
         settings=dict(settings or {}),
         table_scores=table_scores,
     )
+
+
+@contextlib.contextmanager
+def named(agent: str, where: str) -> Iterator[None]:
+    """Note on an agent's own exception which agent raised it, and where; it stays what it is."""
+    try:
+        yield
+    except AgentTTSError:
+        raise
+    except SystemExit:
+        raise RunError(f"agent {agent!r} ended the program {where}") from None
+    except Exception as error:
+        error.add_note(f"agent {agent!r} failed {where}")
+        raise
 
 
 def better(trial: Trial, incumbent: Trial | None) -> bool:

@@ -50,6 +50,9 @@ Scalar = bool | int | float | str
 MOST_SEEDS = 100_000
 """A count of seeds becomes a list of them; a slip of the pen must not fill the memory."""
 
+MOST_TRIALS = 1_000_000
+"""No table is so large that more would tell anything, and curves hold a number a trial."""
+
 Seed = Annotated[int, Field(ge=0)]
 
 _MULTIPLE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?x")
@@ -105,7 +108,7 @@ class Suite(_Strict):
     budgets: tuple[Budget, ...] = ()
     cost: str = "units"
     seeds: tuple[Seed, ...] = Field(default=tuple(range(20)), min_length=1)
-    trials: int = Field(default=50, ge=1)
+    trials: int = Field(default=50, ge=1, le=MOST_TRIALS)
     workers: int = Field(default=1, ge=1)
     match: str = "nearest"
     noise: str = "mean"
@@ -173,10 +176,27 @@ def make_suite(data: Mapping[str, Any], source: str = "the suite") -> Suite:
     except ValidationError as error:
         first = error.errors()[0]
         where = [str(part) for part in first["loc"]]
-        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            what = f"setting of an agent (in {source})"
+            raise UnknownName(what, where[-1], AgentEntry.model_fields) from None
         raise UsageError(
-            ": ".join([source, *([".".join(where)] if where else []), message])
+            ": ".join([source, *([".".join(where)] if where else []), _said(first)])
         ) from None
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    """What pydantic found wrong, in a reader's words."""
+    given = error["input"]
+    shown = f", not {given!r}" if isinstance(given, bool | int | float | str) else ""
+    if error["type"] == "tuple_type":
+        count = "a count or " if error["loc"] == ("seeds",) else ""
+        return f"must be {count}a list{shown[:200]}"
+    if error["type"] == "too_short":
+        return "must not be empty"
+    message: str = error["msg"]
+    if message.startswith("Value error, "):
+        return message.removeprefix("Value error, ")
+    return f"{message.replace('Input should', 'it should')}{shown[:200]}"
 
 
 def load_suite(path: Path | None, **overrides: Any) -> Suite:
@@ -193,6 +213,10 @@ def load_suite(path: Path | None, **overrides: Any) -> Suite:
         raise UsageError(
             f"{source}: no such suite; name a TOML file, or one that ships: {names}"
         ) from None
+    except IsADirectoryError:
+        raise UsageError(f"{source} is a folder; a suite is a TOML file") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{source} is no TOML file: it is not UTF-8 text") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{source}: {error}") from None
     given = {key: value for key, value in overrides.items() if value is not None}

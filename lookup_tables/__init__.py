@@ -38,7 +38,7 @@ def find(name: str | Path) -> Path:
     if not isinstance(name, Path) and text in folders:
         return folders[text]
     # A path that is a folder, or is spelt as a path, is the caller's own table.
-    if isinstance(name, Path) or Path(text).is_dir() or "/" in text or os.sep in text:
+    if isinstance(name, Path) or (text and Path(text).is_dir()) or "/" in text or os.sep in text:
         return Path(text)
     raise UnknownName("table", text, folders)
 

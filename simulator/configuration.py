@@ -48,7 +48,7 @@ class Configuration:
             if not re.fullmatch(r"[+-]?[0-9]{1,9}", samples, re.ASCII):
                 raise InvalidConfiguration(
                     f"configuration {_short(text)}: samples of stage {_short(stage)} must be a "
-                    f"whole number from 1, not {_short(samples)}"
+                    f"whole number from 1 to 999999999, not {_short(samples)}"
                 )
             if int(samples) < 1:
                 raise InvalidConfiguration(

@@ -54,7 +54,7 @@ class UnknownName(UsageError):
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         self.what, self.name, self.known = what, name, sorted(known)
-        close = difflib.get_close_matches(name, self.known, n=3, cutoff=0.4)
+        close = difflib.get_close_matches(name, self.known, n=3, cutoff=0.5)
         shown = close or self.known[:10]
         hint = "did you mean" if close else "there are"
         more = "" if close or len(self.known) <= 10 else ", ..."

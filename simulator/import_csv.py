@@ -46,6 +46,15 @@ def _read(csv: Path, task: Task) -> pl.DataFrame:
 
     if not csv.is_file():
         raise UsageError(f"{csv}: no such file")
+    with csv.open("rb") as file:
+        head = file.readline(65_536)
+    try:
+        header = head.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise TableError(f"{csv}: line 1 is not UTF-8 text") from None
+    for other in (";", "\t", "|"):
+        if other in header and "," not in header:
+            raise TableError(f"{csv}: line 1 separates columns by {other!r}; it must be by commas")
     try:
         text = pl.read_csv(csv, infer_schema=False, encoding="utf8")
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:

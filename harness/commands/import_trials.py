@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 @click.command("import-trials")
 @click.argument("source")
 @click.option("--table", required=True, help="The table searched: a shipped name or a folder.")
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="A bench's folder, or a new one."
-)
+@click.option("--out", required=True, type=common.Folder(), help="A bench's folder, or a new one.")
 @click.option("--study", "studies", multiple=True, metavar="NAME", help="Only this study; repeats.")
 @click.option("--label", default="", help="What results call it, before ' (imported)'.")
 @click.option(

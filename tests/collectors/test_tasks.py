@@ -465,6 +465,21 @@ def test_synthetic_questions_have_right_answers_and_fallible_verifiers() -> None
     assert int(made["answer"]) == a * b
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("-12", "-12"), ("Answer: -12", "-12"), ("3 - 15 = -12", "-12"), ("= **-12**", "-12"),
+        ("The answer is \u221212.", "-12"), ("Answer - 12", "12"), ("Answer: 12", "12"),
+        ("= 1,234", "1234"), ("Answer: $12", "12"), ("5 + 7 = 12 - done", "12"),
+    ],
+)  # fmt: skip
+def test_a_minus_of_an_answer_is_kept(text: str, number: str) -> None:
+    task = load_task("synthetic", DataSource(train_examples=1, test_examples=1), {}, 9)
+    stage, example = task.stages[0], task.examples[0]
+    assert example.fields["kind"] == "add"
+    assert stage.fuser("majority").fuse(Context(example), [text]) == number  # type: ignore[union-attr]
+
+
 def test_the_same_seed_gives_the_same_examples() -> None:
     data = DataSource(train_examples=3, test_examples=3)
     first, again = (load_task("synthetic", data, {}, 4).examples for _ in range(2))

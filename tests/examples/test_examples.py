@@ -51,7 +51,7 @@ def test_every_script_is_run_and_listed() -> None:
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("optuna")
-    where = tmp_path_factory.mktemp("study") / "study.journal"
+    where = tmp_path_factory.mktemp("study") / "new" / "study.journal"
     done = run("optuna_study.py", where, "12")
     assert done.returncode == 0, done.stderr
     assert "12 trials" in done.stdout

@@ -61,6 +61,16 @@ class Exits(Sweep):
         raise SystemExit(3)
 
 
+class Guesses(Sweep):
+    def ask(self):
+        return 5
+
+
+class Unmade(Sweep):
+    def __init__(self, card, rng):
+        raise KeyError("x")
+
+
 class Idle(Sweep):
     def ask(self):
         raise SearchFinished("nothing to ask")

@@ -26,7 +26,6 @@ from simulator.errors import (
     BudgetTooSmall,
     MissingExtra,
     RunError,
-    TableError,
     UnknownName,
     UsageError,
 )  # fmt: skip
@@ -254,7 +253,7 @@ def test_one_bench_at_a_time(tmp_path: Path, table: LookupTable) -> None:
         ({"cost": "euros"}, UnknownName, "no cost model named 'euros'"),
         ({"cost": "flops"}, UsageError, "a budget in FLOPs must be given"),
         ({"match": "closest"}, UnknownName, "no match named 'closest'"),
-        ({"noise": "bootstrap"}, TableError, "holds no per-example outcomes"),
+        ({"noise": "bootstrap"}, UsageError, "holds no per-example outcomes"),
         ({"nois": "mean"}, UnknownName, "did you mean noise"),
         ({"tables": []}, UsageError, "no tables to run"),
     ],

@@ -62,6 +62,26 @@ def test_spaces_and_a_byte_order_mark_do_not_matter(
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (",", ";", "line 1 separates columns by ';'; it must be by commas"),
+        (",", "\t", "line 1 separates columns by '\\t'; it must be by commas"),
+        ("split", "split\udce9", "line 1 is not UTF-8 text"),
+    ],
+)
+def test_a_csv_of_another_kind(
+    tmp_path: Path, task: Path, frame: pl.DataFrame, old: str, new: str, message: str
+) -> None:
+    path = write(tmp_path, frame)
+    text = path.read_text().replace(old, new)
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(TableError) as caught:
+        import_csv(path, task, tmp_path / "out")
+    assert str(caught.value) == f"{path}: {message}"
+    assert_nothing_written(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("column", "value", "message"),
     [
         ("exact_match", "good", "line 6, column exact_match: 'good' is not a number"),

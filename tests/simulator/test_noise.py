@@ -116,7 +116,7 @@ def test_a_number_of_examples_that_is_none(table: LookupTable, examples: object)
 
 
 def test_without_outcomes(table: LookupTable) -> None:
-    with pytest.raises(TableError, match="no per-example outcomes of 'score' for 'test'"):
+    with pytest.raises(UsageError, match="no per-example outcomes of 'score' for 'test'"):
         Simulator(table, 1000, noise="bootstrap", split="test")
     with pytest.raises(TableError, match="cannot be scored on fewer examples"):
         Simulator(table, 1000, split="test").evaluate(parse("a=s:1"), examples=3)
