@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -246,7 +247,9 @@ def _local(chunks: Iterator[Chunk], folder: Path, jobs: int) -> Iterator[tuple[s
             n_jobs=jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
         )
         try:
-            yield from parallel(joblib.delayed(_named)(chunk, folder) for chunk in chunks)
+            with _interrupts_held():
+                results = parallel(joblib.delayed(_named)(chunk, folder) for chunk in chunks)
+            yield from results
         except Exception as error:
             if type(error).__name__ in ("TerminatedWorkerError", "BrokenProcessPool"):
                 raise RunError(
@@ -254,6 +257,20 @@ def _local(chunks: Iterator[Chunk], folder: Path, jobs: int) -> Iterator[tuple[s
                     "run the same command again to go on, with fewer --jobs"
                 ) from None
             raise
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while workers start. They inherit that and keep it, so that none is
+    interrupted, with a traceback, before it has come to ignoring it; here it arrives afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _fresh_workers() -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from click.testing import CliRunner, Result
 from polars.testing import assert_frame_equal
 
+from harness.cli import cli
 from simulator import LookupTable, Model, Space, Stage, Task
 
 REAL_TIME = ("agent_seconds", "lookup_seconds", "seconds_per_ask")
@@ -56,6 +58,14 @@ class Aborts(Sweep):
         raise SearchAborted("no server")
 
 
+class Greedy(Slow):
+    """Is killed, as by a machine without memory, once the folder GREEDY holds four files."""
+
+    def tell(self, trial):
+        if "GREEDY" in os.environ and len(os.listdir(os.environ["GREEDY"])) >= 4:
+            os.kill(os.getpid(), 9)
+
+
 class Exits(Sweep):
     def ask(self):
         raise SystemExit(3)
@@ -79,6 +89,11 @@ class Idle(Sweep):
 class NoAgent:
     pass
 '''
+
+
+def cells_of(folder: Path) -> dict[str, int]:
+    """Cell files and when they were written."""
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}
 
 
 def toy_task(name: str, samples: tuple[int, ...] = (1, 2, 4, 8), kind: str = "modelled") -> Task:
@@ -145,3 +160,19 @@ def same_results(a: Path, b: Path) -> None:
             left.drop(REAL_TIME, strict=False), right.drop(REAL_TIME, strict=False),
             check_exact=True,
         )  # fmt: skip
+
+
+def call(*words: str | Path) -> Result:
+    """Run the program in this process, its two streams apart."""
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def refused(*words: str | Path, status: int = 2) -> str:
+    """The one line that a wrong call prints."""
+    result = call(*words)
+    assert result.exit_code == status, result.output
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("agenttts: ")
+    return lines[0].removeprefix("agenttts: ")

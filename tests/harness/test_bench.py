@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +12,6 @@ import pytest
 
 from harness import run_bench
 from harness.bench import Progress
-from harness.cells import read_cell
 from harness.files import locked, write_text
 from harness.plan import make_plan
 from harness.suite import make_suite
@@ -29,14 +24,9 @@ from simulator.errors import (
     UnknownName,
     UsageError,
 )  # fmt: skip
-from tests.harness.helpers import program, same_results, toy_table
+from tests.harness.helpers import cells_of, same_results, toy_table
 
 SMALL = {"agents": ["random"], "seeds": 4, "trials": 8}
-
-
-def cells_of(folder: Path) -> dict[str, int]:
-    """Cell files and when they were written."""
-    return {path.name: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}
 
 
 def test_what_a_bench_leaves(tmp_path: Path, table: LookupTable) -> None:
@@ -314,76 +304,3 @@ def test_write_text_leaves_the_old_file_where_writing_fails(
         write_text(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
-
-
-def _start(out: Path, folder: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        program("bench", "--tables", str(folder), "--agents", "own_agents:Slow", "--seeds", "12",
-                "--trials", "6", "--out", str(out), *words),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_killed_at_random_and_resumed_equals_undisturbed(
-    tmp_path: Path, table_folder: Path, own_agents: Path, kills: int
-) -> None:
-    undisturbed, killed = tmp_path / "a", tmp_path / "b"
-    n_seeds = 16 * kills
-    seeds = ("--seeds", str(n_seeds))
-    assert _start(undisturbed, table_folder, *seeds, "--jobs", "1").wait(60) == 0
-    draw, killings = random.Random(kills), 0
-    (killed / "cells").mkdir(parents=True)
-    for n in range(4 * kills):
-        # Some are killed before they have written a cell, the others soon after one; there are
-        # more cells than the kills together let through, so the number of kills is reached.
-        have, patience = len(cells_of(killed)), draw.choice((0, 1, 1)) if n else 1
-        process = _start(killed, table_folder, *seeds, "--jobs", draw.choice("122"))
-        deadline = time.monotonic() + 60
-        while (
-            process.poll() is None
-            and len(cells_of(killed)) < have + patience
-            and time.monotonic() < deadline
-        ):
-            time.sleep(0.005)
-        time.sleep(draw.uniform(0, 0.05 if patience else 2.0))
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            killings += 1
-        process.communicate()
-        if killings == kills or len(cells_of(killed)) >= n_seeds:
-            break
-    assert killings == kills
-    last = _start(killed, table_folder, *seeds, "--jobs", "1")
-    _, err = last.communicate(timeout=60)
-    assert last.returncode == 0
-    assert "0 failed" in err
-    same_results(undisturbed, killed)
-    suite = make_suite({"agents": ["own_agents:Slow"], "seeds": n_seeds, "trials": 6})
-    plan = make_plan(suite, [table_folder])
-    assert all(read_cell(killed / "cells", cell) is not None for cell in plan.cells)
-
-
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_ctrl_c_keeps_finished_cells_and_says_how_to_go_on(
-    tmp_path: Path, table_folder: Path, own_agents: Path, jobs: str
-) -> None:
-    out = tmp_path / "out"
-    (out / "cells").mkdir(parents=True)
-    process = _start(out, table_folder, "--jobs", jobs)
-    while process.poll() is None and not cells_of(out):
-        time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Traceback" not in err
-    lines = err.strip().splitlines()
-    assert "interrupted; finished cells are kept" in lines[-2]
-    assert lines[-1].strip().startswith("agenttts bench --tables")
-    done = len([name for name in cells_of(out) if not name.startswith(".")])
-    assert 0 < done < 12
-    assert not (out / "summary.parquet").exists()
-    on = _start(out, table_folder, "--jobs", "1")
-    _, err = on.communicate(timeout=60)
-    assert on.returncode == 0
-    assert f"{12 - done} run, {done} already there" in err
