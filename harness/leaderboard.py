@@ -311,7 +311,7 @@ def _rich(board: Board, width: int) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    narrow = width < 100
+    narrow = width < 110
     left_out = board.wide if width < _ALL_COLUMNS else frozenset()
     shown_columns = [i for i, name in enumerate(board.columns) if name not in left_out]
     shown = Table(
@@ -320,14 +320,29 @@ def _rich(board: Board, width: int) -> Any:
         show_edge=False,
         padding=(0, 1, 0, 0) if narrow else (0, 1),
     )
-    for i in shown_columns:
-        column = board.columns[i]
+    headings = {
+        i: _NARROW.get(column, column.replace(" (", "\n(")) if narrow else column
+        for i, column in enumerate(board.columns)
+        if i in shown_columns
+    }
+    # Labels of agents are folded before a figure is cut.
+    longest = [
+        max(
+            len(text)
+            for cell in (heading, *(row[i] for row in board.rows))
+            for text in cell.split("\n")
+        )
+        for i, heading in headings.items()
+    ]
+    figures = sum(longest[1:]) + (2 if narrow else 3) * (len(longest) - 1)
+    labels = max(8, min(16, longest[0], width - figures))
+    for i, heading in headings.items():
         shown.add_column(
-            _NARROW.get(column, column.replace(" (", "\n(")) if narrow else column,
+            heading,
             justify="left" if i == 0 else "right",
             overflow="fold" if i == 0 else "ellipsis",
             no_wrap=i > 0,
-            min_width=min(16, max((len(row[0]) for row in board.rows), default=0)) if i == 0 else 0,
+            min_width=labels if i == 0 else 0,
             vertical="bottom",
         )
     for r, row in enumerate(board.rows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from simulator import Configuration, LookupTable, Trial
+
+PIPED_WIDTH = 120
+"""Columns of what goes to a file or a pipe, where no terminal says how many it has."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -137,7 +141,10 @@ def console(*, stderr: bool = False) -> Console:
                     kept = "".join(c for c in segment.text if c.isprintable() or c == "\n")
                     yield Segment(kept, segment.style)
 
-    return Plain(stderr=stderr, highlight=False)
+    screen = Plain(stderr=stderr, highlight=False)
+    if not screen.is_terminal and "COLUMNS" not in os.environ:
+        screen.width = PIPED_WIDTH
+    return screen
 
 
 def command_line(default: str) -> str:

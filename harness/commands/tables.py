@@ -40,14 +40,13 @@ def list_tables(as_json: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    listing = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    widest = max((len(str(row["name"])) for row in rows), default=0)
-    listing.add_column("table", overflow="fold", min_width=widest)
+    listing = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    listing.add_column("table", no_wrap=True)
     listing.add_column("kind", no_wrap=True)
-    listing.add_column("title")
+    listing.add_column("title", overflow="fold")
     listing.add_column("stages", justify="right", no_wrap=True)
     listing.add_column("cells", justify="right", no_wrap=True)
-    listing.add_column("metric", overflow="fold")
+    listing.add_column("metric", no_wrap=True)
     for row in rows:
         listing.add_row(*(escape(str(row[key])) for key in (
             "name", "kind", "title", "stages", "configurations", "metric"

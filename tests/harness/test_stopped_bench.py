@@ -143,3 +143,20 @@ def test_a_worker_that_is_killed_for_memory_is_told_and_the_bench_goes_on(
     assert f"{12 - kept} run, {kept} already there, 0 failed" in err
     assert _start(tmp_path / "whole", table_folder, *words).wait(120) == 0
     same_results(tmp_path / "whole", out)
+
+
+def test_two_benches_at_once_leave_what_one_does(
+    tmp_path: Path, table_folder: Path, own_agents: Path
+) -> None:
+    out, words = tmp_path / "out", ("--seeds", "40", "--jobs", "1")
+    first = _start(out, table_folder, *words)
+    while first.poll() is None and not list(out.glob("cells/*")):
+        time.sleep(0.005)
+    second = _start(out, table_folder, *words)
+    _, refused = second.communicate(timeout=120)
+    assert second.returncode == 1
+    (line,) = refused.strip().splitlines()
+    assert line.startswith(f"agenttts: {out} is in use by another bench (process {first.pid} on ")
+    assert first.wait(120) == 0
+    assert _start(tmp_path / "alone", table_folder, *words).wait(120) == 0
+    same_results(tmp_path / "alone", out)
