@@ -167,6 +167,10 @@ class SweepFile(_Part):
         except FileNotFoundError:
             names = ", ".join(sorted(shipped))
             raise SweepError(f"{path}: no such file, nor one that ships: {names}") from None
+        except IsADirectoryError:
+            raise SweepError(f"{path} is a folder; a sweep is a TOML file") from None
+        except UnicodeDecodeError:
+            raise SweepError(f"{path} is no TOML file: it is not UTF-8 text") from None
         except (OSError, ValueError, RecursionError) as error:
             raise SweepError(f"{path}: {error}") from None
         given = data.get("data")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.files import make_writable, write_text
 from harness.leaderboard import Board, boards, escaped, footnotes, markdown
+from harness.summary import GROUP
 from simulator.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ def read_results(folder: str | Path) -> Results:
             frames[name] = pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise RunError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+        lacking = [column for column in GROUP if column not in frames[name].columns]
+        if lacking:
+            raise RunError(f"{path} is no file of a bench: it has no column {lacking[0]!r}")
     try:
         about = json.loads((where / "bench.json").read_text(encoding="utf-8"))
         if not isinstance(about, dict):

@@ -148,6 +148,7 @@ def test_a_damaged_shard_is_named_and_drawn_again(folder: Path) -> None:
     ("words", "message"),
     [
         (("plan", "none.toml"), "no such file"),
+        (("plan", "."), ". is a folder; a sweep is a TOML file"),
         (("run", "none.toml", "--out", "o"), "no such file"),
         (("status", "nowhere"), "holds no sweep"),
         (("merge", "nowhere", "--out", "t"), "holds no sweep"),

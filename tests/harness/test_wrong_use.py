@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from harness import run_bench
 from tests.harness.helpers import Run, call, program, refused
 
 CONFIG = ("--config", "retrieve=small:1,answer=small:1")
@@ -225,3 +227,12 @@ def test_a_closed_pipe_says_nothing() -> None:
     assert process.stderr is not None
     assert process.stderr.read() == ""
     assert process.wait(30) == 1
+
+
+def test_a_table_in_place_of_results_is_named(tmp_path: Path, table_folder: Path) -> None:
+    out = tmp_path / "out"
+    run_bench(out=out, tables=[table_folder], agents=["random"], seeds=1, trials=2)
+    shutil.copy(table_folder / "scores.parquet", out / "trials.parquet")
+    for words in (("report", out), ("compare", out, out)):
+        line = refused(*words, status=1)
+        assert line == f"{out / 'trials.parquet'} is no file of a bench: it has no column 'agent'"
