@@ -154,8 +154,13 @@ def _agents(suite: Suite, sources: Sources, notes: list[str]) -> list[AgentEntry
         if entry.name in known:
             info = known[entry.name]
             missing = missing_packages(info.target, sources)
+            if missing and not info.extra:
+                raise UsageError(
+                    f"the agent {entry.name!r} ({info.source}) needs the package {missing[0]!r}, "
+                    "which is not installed"
+                )
             if missing:
-                raise MissingExtra(missing[0], info.extra or "all", f"the agent {entry.name!r}")
+                raise MissingExtra(missing[0], info.extra, f"the agent {entry.name!r}")
         elif ":" not in entry.name:
             raise UnknownName("agent", entry.name, known)
         if entry.settings or entry.name not in known:

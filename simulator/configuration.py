@@ -45,10 +45,15 @@ class Configuration:
                     f"configuration {_short(text)}: {_short(part.strip())} is not "
                     "stage=MODEL:SAMPLES"
                 )
-            if not re.fullmatch(r"[+-]?[0-9]{1,9}", samples, re.ASCII):
+            if not re.fullmatch(r"[+-]?[0-9]+", samples, re.ASCII):
                 raise InvalidConfiguration(
                     f"configuration {_short(text)}: samples of stage {_short(stage)} must be a "
-                    f"whole number from 1 to 999999999, not {_short(samples)}"
+                    f"whole number from 1, not {_short(samples)}"
+                )
+            if len(samples) > 9:
+                raise InvalidConfiguration(
+                    f"configuration {_short(text)}: samples of stage {_short(stage)} must be of "
+                    f"at most 9 digits, not {_short(samples)}"
                 )
             if int(samples) < 1:
                 raise InvalidConfiguration(

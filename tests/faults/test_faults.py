@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from agents.llm import (
     Sampling,
     ScriptedModel,
 )
+from agents.registry import SHIPPED
 from collectors.engines.scripted import ScriptedEngine
 from collectors.errors import StoreError
 from collectors.runner import collected, run
@@ -181,6 +184,9 @@ main()
         ("openai", "llm", "search math --agent agenttts --model m --base-url http://127.0.0.1:9/v1"),
         ("tenacity", "llm", "search math --agent agenthpo --model m --base-url http://127.0.0.1:9/v1"),
         ("ray", "ray", "bench --agents random --tables math --seeds 1 --backend ray --out out"),
+        ("smac", "smac", "bench --agents smac --tables math --seeds 1 --out out"),
+        ("datasets", "collect",
+         "collect plan paper/2wiki --set data.revision=0123456789012345678901234567890123456789"),
     ],
 )  # fmt: skip
 def test_a_missing_package_is_named_with_its_extra(
@@ -198,6 +204,19 @@ def test_a_missing_package_is_named_with_its_extra(
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert f"pip install 'agenttts[{extra}]'" in done.stderr.strip().splitlines()[-1]
+
+
+def test_every_extra_that_is_advised_is_one_of_the_projects() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    advised = {info.extra for info in SHIPPED.values() if info.extra}
+    for room in ("simulator", "lookup_tables", "collectors", "agents", "harness"):
+        for path in (ROOT / room).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            advised |= set(re.findall(r"agenttts\[(\w+)\]", text))
+            advised |= set(re.findall(r"MissingExtra\([^()]*?, \"(\w+)\"", text))
+    assert len(advised) >= 5
+    assert advised <= set(extras)
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ CONFIG = ("--config", "retrieve=small:1,answer=small:1")
         (["replay", "TABLE", "--config", "retrieve=small:99,answer=small:1"], "1 to 8, not 99"),
         (
             ["replay", "TABLE", "--config", "retrieve=small:1000000000,answer=small:1"],
-            "a whole number from 1 to 999999999, not '1000000000'",
+            "must be of at most 9 digits, not '1000000000'",
         ),
         (
             ["replay", "TABLE", "--config", "retrieve=small:1,retrieve=small:1,answer=small:1"],
