@@ -263,9 +263,12 @@ def _local(chunks: Iterator[Chunk], folder: Path, jobs: int) -> Iterator[tuple[s
 def _interrupts_held() -> Iterator[None]:
     """Hold Ctrl-C back while workers start. They inherit that and keep it, so that none is
     interrupted, with a traceback, before it has come to ignoring it; here it arrives afterwards."""
+    from multiprocessing import resource_tracker
+
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # starting it would let interrupts through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -52,8 +52,8 @@ class Configuration:
                 )
             if len(samples) > 9:
                 raise InvalidConfiguration(
-                    f"configuration {_short(text)}: samples of stage {_short(stage)} must be of "
-                    f"at most 9 digits, not {_short(samples)}"
+                    f"configuration {_short(text)}: samples of stage {_short(stage)} must be a "
+                    f"whole number from 1 to 999999999, not {_short(samples)}"
                 )
             if int(samples) < 1:
                 raise InvalidConfiguration(

@@ -19,6 +19,7 @@ REAL_TIME = ("agent_seconds", "lookup_seconds", "seconds_per_ask")
 
 AGENTS = '''
 import os
+import signal
 import time
 
 from simulator.errors import SearchAborted, SearchFinished
@@ -56,6 +57,15 @@ class Fails(Sweep):
 class Aborts(Sweep):
     def ask(self):
         raise SearchAborted("no server")
+
+
+class Masked(Sweep):
+    """Runs only where interrupts are held back."""
+
+    def ask(self):
+        if signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+            raise RuntimeError("an interrupt would come through")
+        return super().ask()
 
 
 class Greedy(Slow):

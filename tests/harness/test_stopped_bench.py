@@ -91,6 +91,14 @@ def test_ctrl_c_keeps_finished_cells_and_says_how_to_go_on(
     assert f"{12 - done} run, {done} already there" in err
 
 
+def test_workers_hold_interrupts_back_from_their_first_moment(
+    tmp_path: Path, table_folder: Path, own_agents: Path
+) -> None:
+    process = _start(tmp_path / "out", table_folder, "--agents", "own_agents:Masked", "--jobs", "2")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+
+
 @pytest.mark.parametrize("times", [4, pytest.param(40, marks=pytest.mark.slow)])
 def test_ctrl_c_at_any_moment(
     tmp_path: Path, table_folder: Path, own_agents: Path, times: int

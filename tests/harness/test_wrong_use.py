@@ -55,7 +55,7 @@ CONFIG = ("--config", "retrieve=small:1,answer=small:1")
         (["replay", "TABLE", "--config", "retrieve=small:99,answer=small:1"], "1 to 8, not 99"),
         (
             ["replay", "TABLE", "--config", "retrieve=small:1000000000,answer=small:1"],
-            "must be of at most 9 digits, not '1000000000'",
+            "a whole number from 1 to 999999999, not '1000000000'",
         ),
         (
             ["replay", "TABLE", "--config", "retrieve=small:1,retrieve=small:1,answer=small:1"],
@@ -117,7 +117,7 @@ def test_wrong_use_is_one_line_and_status_2(
         ("seeds = true", "suite.toml: seeds: must be a count or a list, not True"),
         ("seeds = []", "suite.toml: seeds: must not be empty"),
         ("tables = 'math'", "suite.toml: tables: must be a list, not 'math'"),
-        ("budgets = [inf]", "budgets.0: it should be a finite number, not inf"),
+        ("budgets = [inf]", "budgets.0: inf is not a finite number"),
         ("trails = 5", "no setting of a suite (in "),
         ("agents = [{ name = 'random', color = 1 }]", "no setting of an agent (in "),
         ("agents = [{ name = 'random', setings = {} }]", "named 'setings'; did you mean settings"),
