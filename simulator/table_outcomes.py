@@ -1,23 +1,27 @@
 """From `outcomes.parquet` to coded outcomes per example, checked on the way, in parts.
 
 The file has one row per configuration, split and example. It is read twice: first the keys, kept
-as 9 bytes a row, then the values, which go straight to their place in a (rows, examples) array of
-one byte an entry (four where a metric takes more than 256 values).
+as 6 bytes a row (more where there are more than 256 examples), then the values, which go straight
+to their place in a (rows, examples) array of one byte an entry (four where a metric takes more than
+256 values). Rows are indexed a part at a time: NumPy widens an index to 8 bytes an entry.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from simulator.outcomes import Coded, Outcomes
 from simulator.space import Space
 from simulator.table_format import OUTCOMES, SCORES, SPLITS, Report, check_columns, key_columns
 from simulator.table_scores import (
+    INT32_MAX,
+    ROWS_AT_ONCE,
     Scores,
     check_types,
     key_types,
@@ -97,7 +101,7 @@ class _Keys:
 
     splits: NDArray[np.int8]
     cells: NDArray[np.int32]
-    examples: NDArray[np.int32]
+    examples: NDArray[np.integer]
     n_ids: int
 
 
@@ -108,7 +112,7 @@ class _Layout:
     n_rows: int
     n_examples: int
     row_of_cell: NDArray[np.int32]
-    place: NDArray[np.int64]
+    place: NDArray[np.integer]
     values: dict[str, _Matrix]
     done: int = 0
 
@@ -117,7 +121,7 @@ def _read_all_keys(path: Path, space: Space, report: Report) -> _Keys:
     columns = [*key_columns(space.task), "example"]
     splits: list[NDArray[np.int8]] = []
     cells: list[NDArray[np.int32]] = []
-    examples: list[NDArray[np.int32]] = []
+    examples: list[NDArray[np.integer]] = []
     ids = _Ids()
     for first, frame in parts(path, report, columns):
         split, cell = read_keys(frame, space, OUTCOMES, first, report)
@@ -127,12 +131,27 @@ def _read_all_keys(path: Path, space: Space, report: Report) -> _Keys:
             continue
         splits.append(split.astype(np.int8))
         cells.append(cell)
-        examples.append(ids.codes(frame["example"]))
+        numbers = ids.codes(frame["example"])
+        examples.append(numbers.astype(np.min_scalar_type(int(numbers.max(initial=0)))))
     rank, n_ids = ids.ranks()
-    if not splits:
-        return _Keys(np.empty(0, np.int8), np.empty(0, np.int32), np.empty(0, np.int32), 0)
-    ranked = np.concatenate([rank[part] for part in examples])
-    return _Keys(np.concatenate(splits), np.concatenate(cells), ranked, n_ids)
+    rank = rank.astype(np.min_scalar_type(n_ids))
+    for i, part in enumerate(examples):
+        examples[i] = rank[part]
+    return _Keys(
+        _joined(splits, np.int8), _joined(cells, np.int32), _joined(examples, rank.dtype), n_ids
+    )
+
+
+def _joined(parts: list[Any], dtype: DTypeLike) -> NDArray[Any]:
+    """Parts as one array; each is let go as soon as it is copied, so that memory holds one copy."""
+    out = np.empty(sum(map(len, parts)), dtype=dtype)
+    at = 0
+    parts.reverse()
+    while parts:
+        part = parts.pop()
+        out[at : at + len(part)] = part
+        at += len(part)
+    return out
 
 
 class _Ids:
@@ -188,28 +207,37 @@ def _layout(keys: _Keys, code: int, name: str, space: Space, report: Report) -> 
     if len(cells) == 0:
         return None
     with_outcomes = np.zeros(space.n_cells, dtype=bool)
-    with_outcomes[cells] = True
     of_ids = np.zeros(keys.n_ids, dtype=bool)
-    of_ids[examples] = True
+    for part in _blocks(len(cells)):
+        with_outcomes[cells[part]] = True
+        of_ids[examples[part]] = True
     n_rows, n_examples = int(with_outcomes.sum()), int(of_ids.sum())
     row_of_cell = np.where(with_outcomes, np.cumsum(with_outcomes) - 1, -1).astype(np.int32)
     if n_rows * n_examples == len(cells):
         start = (np.cumsum(of_ids) - 1) * n_rows
-        place = start[examples]
-        place += row_of_cell[cells]
         seen = np.zeros(len(cells), dtype=bool)
-        seen[place] = True
+        for part in _blocks(len(cells)):
+            seen[start[examples[part]] + row_of_cell[cells[part]]] = True
         if seen.all():
+            # The cells are not needed any more: their places take their room.
+            place = cells if len(cells) <= INT32_MAX else cells.astype(np.int64)
+            for part in _blocks(len(cells)):
+                place[part] = start[examples[part]] + row_of_cell[cells[part]]
             return _Layout(n_rows, n_examples, row_of_cell, place, {})
     numbers = np.arange(len(keys.cells))[here]
     _report_ragged(numbers, cells, examples, row_of_cell, n_examples, name, space, report)
     return None
 
 
+def _blocks(n: int) -> Iterator[slice]:
+    for begin in range(0, n, ROWS_AT_ONCE):
+        yield slice(begin, begin + ROWS_AT_ONCE)
+
+
 def _report_ragged(
     numbers: NDArray[np.int64],
     cells: NDArray[np.int32],
-    examples: NDArray[np.int32],
+    examples: NDArray[np.integer],
     row_of_cell: NDArray[np.int32],
     n_examples: int,
     name: str,
@@ -281,7 +309,7 @@ class _Matrix:
         self._book = np.empty(0)
 
     def put(
-        self, place: NDArray[np.int64], values: NDArray[np.float64] | NDArray[np.bool_]
+        self, place: NDArray[np.integer], values: NDArray[np.float64] | NDArray[np.bool_]
     ) -> None:
         if values.dtype == np.bool_:
             # A column of this type is so in every part, so the book is the same in all of them.
