@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -99,8 +99,8 @@ def _read(folder: Path, space: Space, report: Report) -> dict[str, Outcomes]:
 class _Keys:
     """For every row of the file: split, cell, and the rank of its example's id."""
 
-    splits: NDArray[np.int8]
-    cells: NDArray[np.int32]
+    splits: NDArray[np.integer]
+    cells: NDArray[np.integer]
     examples: NDArray[np.integer]
     n_ids: int
 
@@ -119,9 +119,7 @@ class _Layout:
 
 def _read_all_keys(path: Path, space: Space, report: Report) -> _Keys:
     columns = [*key_columns(space.task), "example"]
-    splits: list[NDArray[np.int8]] = []
-    cells: list[NDArray[np.int32]] = []
-    examples: list[NDArray[np.integer]] = []
+    splits, cells, examples = _Column(np.int8), _Column(np.int32), _Column(np.uint8)
     ids = _Ids()
     for first, frame in parts(path, report, columns):
         split, cell = read_keys(frame, space, OUTCOMES, first, report)
@@ -129,29 +127,27 @@ def _read_all_keys(path: Path, space: Space, report: Report) -> _Keys:
         report.add_rows(OUTCOMES, "example", empty, lambda row: "is empty", first)
         if empty.any() or report.problems:
             continue
-        splits.append(split.astype(np.int8))
-        cells.append(cell)
-        numbers = ids.codes(frame["example"])
-        examples.append(numbers.astype(np.min_scalar_type(int(numbers.max(initial=0)))))
+        splits.add(split)
+        cells.add(cell)
+        examples.add(ids.codes(frame["example"]))
     rank, n_ids = ids.ranks()
-    rank = rank.astype(np.min_scalar_type(n_ids))
-    for i, part in enumerate(examples):
-        examples[i] = rank[part]
-    return _Keys(
-        _joined(splits, np.int8), _joined(cells, np.int32), _joined(examples, rank.dtype), n_ids
-    )
+    for part in _blocks(len(examples.data)):
+        examples.data[part] = rank[examples.data[part]]
+    return _Keys(splits.data, cells.data, examples.data, n_ids)
 
 
-def _joined(parts: list[Any], dtype: DTypeLike) -> NDArray[Any]:
-    """Parts as one array; each is let go as soon as it is copied, so that memory holds one copy."""
-    out = np.empty(sum(map(len, parts)), dtype=dtype)
-    at = 0
-    parts.reverse()
-    while parts:
-        part = parts.pop()
-        out[at : at + len(part)] = part
-        at += len(part)
-    return out
+class _Column:
+    """Whole numbers in one array that grows in its place: a copy would hold them twice."""
+
+    def __init__(self, dtype: DTypeLike) -> None:
+        self.data: NDArray[np.integer] = np.empty(0, dtype)
+
+    def add(self, part: NDArray[np.int32]) -> None:
+        n = len(self.data)
+        if len(part) and part.max() > np.iinfo(self.data.dtype).max:
+            self.data = self.data.astype(np.int32)
+        self.data.resize(n + len(part), refcheck=False)
+        self.data[n:] = part
 
 
 class _Ids:
@@ -192,7 +188,7 @@ class _Ids:
         return rank, len(rank)
 
 
-def _rows_of(splits: NDArray[np.int8], code: int) -> slice | NDArray[np.int64]:
+def _rows_of(splits: NDArray[np.integer], code: int) -> slice | NDArray[np.int64]:
     """Which rows are of a split: a slice where they lie together, as our own files have them."""
     here = splits == code
     count = int(np.count_nonzero(here))
@@ -236,7 +232,7 @@ def _blocks(n: int) -> Iterator[slice]:
 
 def _report_ragged(
     numbers: NDArray[np.int64],
-    cells: NDArray[np.int32],
+    cells: NDArray[np.integer],
     examples: NDArray[np.integer],
     row_of_cell: NDArray[np.int32],
     n_examples: int,
@@ -266,7 +262,7 @@ def _report_ragged(
 def _read_values(
     path: Path,
     space: Space,
-    splits: NDArray[np.int8],
+    splits: NDArray[np.integer],
     layouts: dict[int, _Layout],
     metrics: list[str],
     report: Report,
