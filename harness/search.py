@@ -119,7 +119,7 @@ class Problem:
         trial = simulator.evaluate(
             ask.configuration, examples=seen if whole else wanted, start=start, why=ask.why
         )
-        return replace(trial, examples=None) if whole else trial
+        return trial._replace(examples=None) if whole else trial
 
     def table_score(self, simulator: Simulator, trial: Trial) -> float | None:
         """The table's own score of what answered a trial: without noise, on all examples."""

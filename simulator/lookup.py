@@ -71,14 +71,15 @@ class Lookup:
         if len(choices) != len(self._known):
             return None
         cell, cost, answer_cost = 0, 0.0, 0.0
-        for known, choice in zip(self._known, choices, strict=True):
+        for known, choice in zip(self._known, choices):  # noqa: B905 - as long as each other
             entry = known.get(choice)
             # True == 1 == 1.0 would find the entry of 1.
             if entry is None or choice[2].__class__ is not int:
                 return None
-            cell += entry[0]
-            cost += entry[1]
-            answer_cost += entry[2]
+            part, asked_part, answer_part = entry
+            cell += part
+            cost += asked_part
+            answer_cost += answer_part
         if cost > self.limit or answer_cost > self.limit or math.isnan(self._view[cell]):
             return None
         return cell, cost

@@ -181,8 +181,7 @@ class Simulator:
             examples = self._checked_examples(examples)
         answer, cost, asked = self._lookup.find(asked)
         key = asked.choices if examples is None else (asked.choices, examples)
-        repeated = key in self._seen
-        if repeated and self.duplicates == "forbid":
+        if self.duplicates == "forbid" and key in self._seen:
             raise DuplicateAsked(f"configuration {asked} was asked before")
         index = self.n_trials
         begin = self.clock if start is None else start
@@ -213,9 +212,11 @@ class Simulator:
         else:
             answered, score, metrics, seconds = None, None, _NO_METRICS, 0.0
             reason = self._reason(answer, cost)
+        distinct = len(self._seen)
+        self._seen.add(key)
+        repeated = len(self._seen) == distinct
         if repeated and self.duplicates == "free":
             seconds = 0.0
-        self._seen.add(key)
         self.n_trials = index + 1
         end = begin + seconds
         if start is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from simulator.configuration import Configuration
 
@@ -28,9 +29,8 @@ class Ask:
         return cls(Configuration(()), why=why, invalid=reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One ask and its answer.
+class Trial(NamedTuple):
+    """One ask and its answer; a named tuple, as a frozen dataclass takes longer than the lookup.
 
     - `asked` is the configuration asked, without choices where the agent had none (`Ask.failed`);
       `answered` the one whose cell answered, `None` where the ask was infeasible (`reason` says
@@ -42,7 +42,7 @@ class Trial:
       trials on the whole split can be the incumbent.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple's own method, which trials do without
     asked: Configuration
     answered: Configuration | None
     feasible: bool

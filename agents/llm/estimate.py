@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -84,7 +84,7 @@ def _trial(index: int, ask: Ask, card: TaskCard, rng: np.random.Generator) -> Tr
     score = float(rng.random())
     cost = card.cost(asked)
     trial = Trial(index, asked, asked, True, "", score, {card.task.metric: score}, cost, 1.0, 1.0)
-    return replace(trial, why=ask.why)
+    return trial._replace(why=ask.why)
 
 
 def _value(

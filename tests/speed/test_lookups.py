@@ -41,7 +41,7 @@ def evaluate_all(benchmark: Any, simulator: Simulator, asks: list[Configuration]
 
     benchmark.extra_info["items"] = len(asks)
     benchmark.pedantic(
-        run, setup=lambda: ((simulator.restarted(0),), {}), rounds=30, warmup_rounds=2
+        run, setup=lambda: ((simulator.restarted(0),), {}), rounds=300, warmup_rounds=2
     )
 
 

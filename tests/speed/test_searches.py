@@ -34,7 +34,7 @@ def test_search(benchmark: Any, table: LookupTable) -> None:
 
     seeds = iter(range(1000))
     benchmark.extra_info["items"] = TRIALS
-    benchmark.pedantic(search, setup=lambda: ((next(seeds),), {}), rounds=30, warmup_rounds=2)
+    benchmark.pedantic(search, setup=lambda: ((next(seeds),), {}), rounds=150, warmup_rounds=2)
 
 
 def test_search_by_syne_tune(benchmark: Any, table: LookupTable) -> None:
