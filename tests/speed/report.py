@@ -31,7 +31,8 @@ one run and takes the best round of each. Nothing here is asserted by a test. Ro
 not measure are left out. What `gp` and its peers find is measured apart, by
 `.venv-speed/bin/python -m tests.speed.regret 50`, which takes an hour; its last figures are shown.
 Where the load average is above 1, other programs ran too: rounds of seconds waited for them more
-than rounds of milliseconds, so that ratios to slow peers come out too high, and some others too low.
+than rounds of milliseconds, so that ratios to slow peers come out too high, and some others too
+low.
 
 The gather reads one score for each of a million cell indices that are given to it. From a table of
 a million cells it waits for memory, as lookups there do. A table of 3,150 cells lies in the
