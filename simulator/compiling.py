@@ -42,6 +42,7 @@ def compile_kernels(say: Callable[[str], None]) -> bool:
         return False
     say(_SAY)
     from simulator.configuration import Configuration
+    from simulator.outcomes import Coded
     from simulator.simulator import Simulator
     from simulator.table import LookupTable
 
@@ -51,4 +52,7 @@ def compile_kernels(say: Callable[[str], None]) -> bool:
     # Beyond the budget, so that the lookup leaves its short cuts in plain Python.
     simulator.evaluate(Configuration.parse("a=large:4"))
     simulator.evaluate_many(np.array([[[0, 1]]]))
+    # Trials on some examples, or on a bootstrap of them.
+    for values in (np.array([[0.0, 1.0]]), np.array([[0.0, 0.5]])):
+        Coded.encode(values).weighted_means(np.array([0]), np.ones((1, 2)))
     return True

@@ -58,6 +58,8 @@ before = signatures()
 from harness import run_search
 from lookup_tables import load
 run_search(load("math"), "random", trials=30)
+for name in ("2wiki-cpu", "puzzles-majority-cpu"):
+    run_search(load(name), "random", trials=3, noise="bootstrap")
 assert before and signatures() == before, set(signatures()) ^ set(before)
 """
     monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
