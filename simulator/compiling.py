@@ -7,6 +7,7 @@ written). Only what it does by itself is used here: looked at, never opened.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,18 @@ _SAY = "agenttts: compiling the kernels, once per machine (a minute or less) ...
 def compiled() -> bool:
     """Whether a search will find its kernels compiled; true where compiling is switched off."""
     kernel: Any = kernels.match_many
-    stats = getattr(kernel, "stats", None)
-    if stats is None or kernel.signatures:
+    if getattr(kernel, "stats", None) is None or kernel.signatures:
         return True
     source = Path(kernels.__file__).stat().st_mtime
-    if not stats.cache_path:
-        return False
-    newest = max(
-        (
-            index.stat().st_mtime
-            for index in Path(stats.cache_path).glob("kernels.match_many-*.nbi")
-        ),
-        default=float("-inf"),
-    )
-    return newest >= source
+    return max((index.stat().st_mtime for index in _indices()), default=-1.0) >= source
+
+
+def _indices() -> list[Path]:
+    """Numba's lists of what it has kept of one kernel, which stands for all of them."""
+    stats = getattr(kernels.match_many, "stats", None)
+    if stats is None or not stats.cache_path:
+        return []
+    return list(Path(stats.cache_path).glob("kernels.match_many-*.nbi"))
 
 
 def compile_kernels(say: Callable[[str], None]) -> bool:
@@ -55,4 +54,8 @@ def compile_kernels(say: Callable[[str], None]) -> bool:
     # Trials on some examples, or on a bootstrap of them.
     for values in (np.array([[0.0, 1.0]]), np.array([[0.0, 0.5]])):
         Coded.encode(values).weighted_means(np.array([0]), np.ones((1, 2)))
+    # Numba goes by content: a source written again as it was leaves the lists as old as they were.
+    for index in _indices():
+        with suppress(OSError):
+            index.touch()
     return True

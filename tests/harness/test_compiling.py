@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,18 @@ def test_said_once_and_never_on_standard_output(
     assert "compiling the kernels, once per machine" in first.stderr
     assert second.stderr == ""
     assert json.loads(first.stdout) == json.loads(second.stdout)
+
+
+def test_not_said_again_for_a_source_written_again_as_it_was(
+    tmp_path: Path, agenttts: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    agenttts(*WORDS)
+    for index in (tmp_path / "cache").rglob("*.nbi"):
+        os.utime(index, (0, 0))
+    assert "compiling" in agenttts(*WORDS).stderr
+    assert agenttts(*WORDS).stderr == ""
 
 
 def test_works_where_nothing_can_be_kept(agenttts: Run, monkeypatch: pytest.MonkeyPatch) -> None:
