@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from agents.llm.port import ChatModel, ModelError, Reply, Request
 from agents.llm.scrub import one_line, scrub
@@ -54,6 +54,13 @@ class Call(BaseModel):
     schema_hash: str
     messages: tuple[_Turn, ...]
     reply: Reply
+
+    @field_validator("reply")
+    @classmethod
+    def _took_time(cls, reply: Reply) -> Reply:
+        if not 0 <= reply.seconds < float("inf"):
+            raise ValueError(f"seconds are {reply.seconds}")
+        return reply
 
 
 def key_of(model: str, request: Request) -> str:

@@ -18,7 +18,7 @@ def watched(
     """The cache lies apart, memory is watched, and a hang in native code ends the process."""
     monkeypatch.setenv("AGENTTTS_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    faulthandler.dump_traceback_later(1800, exit=True)
+    faulthandler.dump_traceback_later(4 * 3600, exit=True)
     try:
         with guard.steady_memory():
             yield

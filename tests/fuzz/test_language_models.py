@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ from agents.llm.parsing import find_object, read_reply
 from agents.llm.proposals import Proposal, read_candidate
 from harness.search import SearchResult, run_search
 from simulator import LookupTable, Simulator
+from simulator.errors import AgentTTSError
 from tests.fuzz.guard import fuzz, survive
 from tests.fuzz.mutate import HUGE, damaged, garbled, twisted
 
@@ -133,6 +135,13 @@ def test_the_structure_of_a_recording(data: st.DataObject) -> None:
     changed = data.draw(twisted(lines, keep_top=False))
     rows = changed if isinstance(changed, list) else [changed]
     survive(replayed, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+@pytest.mark.parametrize("seconds", ["NaN", "Infinity"])
+def test_a_recording_whose_seconds_are_no_number(seconds: str) -> None:
+    content = recorded().replace(b'"seconds": 0.0', f'"seconds": {seconds}'.encode(), 1)
+    assert seconds.encode() in content
+    assert isinstance(survive(replayed, content), AgentTTSError)
 
 
 @fuzz
