@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -176,7 +176,7 @@ def search_problem(
     optimum, trials, workers = simulator.optimum, card.trials, card.workers
     timer = time.perf_counter
     begin = timer()
-    with named(agent, "when it was made"):
+    with Named(agent, "when it was made"):
         searcher = create(agent, card, seed, **(settings or {}))
     agent_seconds, lookup_seconds = timer() - begin, 0.0
     clock = Clock[Trial](workers)
@@ -187,7 +187,7 @@ def search_problem(
         while clock.free and asked < trials and not finished:
             begin = timer()
             try:
-                with named(agent, f"in ask() of trial {asked + 1}"):
+                with Named(agent, f"in ask() of trial {asked + 1}"):
                     ask: object = searcher.ask()
             except SearchFinished as reason:
                 finished = str(reason) or "the agent has nothing left to ask"
@@ -216,7 +216,7 @@ def search_problem(
         if on_trial is not None:
             on_trial(trial, incumbent)
         begin = timer()
-        with named(agent, f"in tell() of trial {trial.index + 1}"):
+        with Named(agent, f"in tell() of trial {trial.index + 1}"):
             searcher.tell(trial)
         agent_seconds += timer() - begin
     table_scores = tuple(problem.table_score(simulator, trial) for trial in done)
@@ -245,18 +245,25 @@ def search_problem(
     )
 
 
-@contextlib.contextmanager
-def named(agent: str, where: str) -> Iterator[None]:
-    """Note on an agent's own exception which agent raised it, and where; it stays what it is."""
-    try:
-        yield
-    except AgentTTSError:
-        raise
-    except SystemExit:
-        raise RunError(f"agent {agent!r} ended the program {where}") from None
-    except Exception as error:
-        error.add_note(f"agent {agent!r} failed {where}")
-        raise
+class Named:
+    """Notes on an agent's own exception which agent raised it, and where; it stays what it is.
+
+    A class, because a generator would take as long as the lookup beside it.
+    """
+
+    __slots__ = ("agent", "where")
+
+    def __init__(self, agent: str, where: str) -> None:
+        self.agent, self.where = agent, where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, SystemExit):
+            raise RunError(f"agent {self.agent!r} ended the program {self.where}") from None
+        if isinstance(error, Exception) and not isinstance(error, AgentTTSError):
+            error.add_note(f"agent {self.agent!r} failed {self.where}")
 
 
 def better(trial: Trial, incumbent: Trial | None) -> bool:

@@ -97,6 +97,11 @@ ROWS = (
         "test_search", "test_search_by_syne_tune", "50 times the trials", rate=True,
     ),
     Row(
+        "the same, the problem made ready once, as in a bench", "the same",
+        "test_search_of_a_ready_problem", "test_search_by_syne_tune", "50 times the trials",
+        rate=True,
+    ),
+    Row(
         "random search, 50 trials x 1e6 seeds, best-so-far curves, one thread",
         "the same vectorised in NumPy",
         "test_curves[1]", "test_curves_by_numpy", "twice the rate", rate=True,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.search import run_search
+from harness.search import Problem, run_search, search_problem
 from simulator import LookupTable, Simulator
 from simulator.curves import random_search_curves
 from tests.speed.problems import BUDGET, processor_seconds, two_stages
@@ -31,6 +31,18 @@ def test_search(benchmark: Any, table: LookupTable) -> None:
             table, "random", budget=BUDGET, trials=TRIALS, seed=seed, workers=WORKERS
         )
         assert len(result.trials) == TRIALS
+
+    seeds = iter(range(1000))
+    benchmark.extra_info["items"] = TRIALS
+    benchmark.pedantic(search, setup=lambda: ((next(seeds),), {}), rounds=150, warmup_rounds=2)
+
+
+def test_search_of_a_ready_problem(benchmark: Any, table: LookupTable) -> None:
+    """As in a bench, where a problem is made once for all seeds, like the peer's blackbox."""
+    problem = Problem.of(table, budget=BUDGET, trials=TRIALS, workers=WORKERS)
+
+    def search(seed: int) -> None:
+        assert len(search_problem(problem, "random", seed=seed).trials) == TRIALS
 
     seeds = iter(range(1000))
     benchmark.extra_info["items"] = TRIALS
