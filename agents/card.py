@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +33,7 @@ class TaskCard:
     trials: int
     workers: int = 1
     examples: int | None = None
+    _space: Space | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, simulator: Simulator, *, trials: int = 50, workers: int = 1) -> TaskCard:
@@ -48,6 +49,7 @@ class TaskCard:
             trials=trials,
             workers=workers,
             examples=None if outcomes is None else outcomes.n_examples,
+            _space=simulator.space,
         )
 
     @property
@@ -57,7 +59,7 @@ class TaskCard:
     @cached_property
     def space(self) -> Space:
         """Indices of the grid: options per stage, cells, and their configurations."""
-        return Space(self.task)
+        return Space(self.task) if self._space is None else self._space
 
     @cached_property
     def option_costs(self) -> tuple[NDArray[np.float64], ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +75,6 @@ class Problem:
     table: LookupTable
     simulator: Simulator
     card: TaskCard
-    on_test: Simulator | None
     examples: int | None = None
 
     @classmethod
@@ -108,17 +109,29 @@ class Problem:
                     f"table holds outcomes of {held}"
                 )
             card = replace(card, examples=examples)
-        return cls(table, simulator, card, _on_test(table, match), examples)
+        return cls(table, simulator, card, examples)
 
-    def evaluate(self, simulator: Simulator, ask: Ask, start: float) -> Trial:
+    @cached_property
+    def _between_test_cells(self) -> Simulator:
+        """The test split without a budget: the incumbent was within it when it was searched."""
+        unbounded = np.finfo(np.float64).max
+        return Simulator(self.table, unbounded, cost="tokens", match="interpolate", split="test")
+
+    def evaluate(self, simulator: Simulator, ask: Ask | Configuration, start: float) -> Trial:
         """One trial. Where a search sees few examples, those are its whole split."""
-        seen, wanted = self.examples, ask.examples
+        seen = self.examples
+        wanted: int | None = None
+        why = ""
+        if isinstance(ask, Configuration):
+            asked = ask
+        elif ask.invalid:
+            return simulator.record_failure(ask.invalid, start=start, why=ask.why)
+        else:
+            asked, wanted, why = ask.configuration, ask.examples, ask.why
         if seen is None:
-            return simulator.evaluate(ask.configuration, examples=wanted, start=start, why=ask.why)
+            return simulator.evaluate(asked, examples=wanted, start=start, why=why)
         whole = wanted is None or wanted >= seen
-        trial = simulator.evaluate(
-            ask.configuration, examples=seen if whole else wanted, start=start, why=ask.why
-        )
+        trial = simulator.evaluate(asked, examples=seen if whole else wanted, start=start, why=why)
         return trial._replace(examples=None) if whole else trial
 
     def table_score(self, simulator: Simulator, trial: Trial) -> float | None:
@@ -128,11 +141,11 @@ class Problem:
 
     def test_score(self, incumbent: Trial | None) -> float | None:
         """Mean score on the test split of the configuration that answered the incumbent."""
-        if incumbent is None or incumbent.answered is None or self.on_test is None:
+        if incumbent is None or incumbent.answered is None or "test" not in self.table.splits:
             return None
-        if self.on_test.match == "interpolate":
-            return self.on_test.score(incumbent.answered)
-        score = float(self.on_test.scores[self.table.space.cell(incumbent.answered)])
+        if self.simulator.match == "interpolate":
+            return self._between_test_cells.score(incumbent.answered)
+        score = float(self.table.scores("test")[self.table.space.cell(incumbent.answered)])
         return None if math.isnan(score) else score
 
 
@@ -176,8 +189,11 @@ def search_problem(
     optimum, trials, workers = simulator.optimum, card.trials, card.workers
     timer = time.perf_counter
     begin = timer()
-    with Named(agent, "when it was made"):
+    try:
         searcher = create(agent, card, seed, **(settings or {}))
+    except (Exception, SystemExit) as error:
+        _name(error, agent, "when it was made")
+        raise
     agent_seconds, lookup_seconds = timer() - begin, 0.0
     clock = Clock[Trial](workers)
     done: list[Trial] = []
@@ -187,23 +203,21 @@ def search_problem(
         while clock.free and asked < trials and not finished:
             begin = timer()
             try:
-                with Named(agent, f"in ask() of trial {asked + 1}"):
-                    ask: object = searcher.ask()
+                ask: object = searcher.ask()
             except SearchFinished as reason:
                 finished = str(reason) or "the agent has nothing left to ask"
                 aborted = isinstance(reason, SearchAborted)
                 break
+            except (Exception, SystemExit) as error:
+                _name(error, agent, f"in ask() of trial {asked + 1}")
+                raise
             finally:
                 middle = timer()
                 agent_seconds += middle - begin
-            if isinstance(ask, Ask) and ask.invalid:
-                trial = simulator.record_failure(ask.invalid, start=clock.now, why=ask.why)
-            elif isinstance(ask, Ask | Configuration):
-                made = ask if isinstance(ask, Ask) else Ask(ask)
-                trial = problem.evaluate(simulator, made, clock.now)
-            else:
+            if not isinstance(ask, (Configuration, Ask)):
                 what = type(ask).__name__
                 raise RunError(f"agent {agent!r}: ask() gave {what}, not a Configuration or an Ask")
+            trial = problem.evaluate(simulator, ask, clock.now)
             lookup_seconds += timer() - middle
             clock.start(trial, trial.seconds)
             asked += 1
@@ -216,8 +230,11 @@ def search_problem(
         if on_trial is not None:
             on_trial(trial, incumbent)
         begin = timer()
-        with Named(agent, f"in tell() of trial {trial.index + 1}"):
+        try:
             searcher.tell(trial)
+        except (Exception, SystemExit) as error:
+            _name(error, agent, f"in tell() of trial {trial.index + 1}")
+            raise
         agent_seconds += timer() - begin
     table_scores = tuple(problem.table_score(simulator, trial) for trial in done)
     to_optimum = first_to_reach(optimum.score, done, table_scores)
@@ -245,25 +262,12 @@ def search_problem(
     )
 
 
-class Named:
-    """Notes on an agent's own exception which agent raised it, and where; it stays what it is.
-
-    A class, because a generator would take as long as the lookup beside it.
-    """
-
-    __slots__ = ("agent", "where")
-
-    def __init__(self, agent: str, where: str) -> None:
-        self.agent, self.where = agent, where
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, SystemExit):
-            raise RunError(f"agent {self.agent!r} ended the program {self.where}") from None
-        if isinstance(error, Exception) and not isinstance(error, AgentTTSError):
-            error.add_note(f"agent {self.agent!r} failed {self.where}")
+def _name(error: BaseException, agent: str, where: str) -> None:
+    """Note on an agent's own exception which agent raised it, and where; it stays what it is."""
+    if isinstance(error, SystemExit):
+        raise RunError(f"agent {agent!r} ended the program {where}") from None
+    if not isinstance(error, AgentTTSError):
+        error.add_note(f"agent {agent!r} failed {where}")
 
 
 def better(trial: Trial, incumbent: Trial | None) -> bool:
@@ -286,18 +290,18 @@ def first_to_reach(
     return None
 
 
-def _on_test(table: LookupTable, match: Match) -> Simulator | None:
-    """The test split without a budget: the incumbent was within it when it was searched."""
-    if "test" not in table.splits:
-        return None
-    unbounded = np.finfo(np.float64).max
-    return Simulator(table, unbounded, cost="tokens", match=match, split="test")
-
-
 def single_threaded() -> contextlib.AbstractContextManager[Any]:
     """Linear algebra on one thread: processes are the parallelism, and sums keep their order."""
+    controller = _thread_pools(len(sys.modules))
+    return contextlib.nullcontext() if controller is None else controller.limit(limits=1)
+
+
+@lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> Any:
+    """The thread pools of the libraries that are loaded, looked for again where more modules are:
+    finding them takes as long as a hundred trials."""
     try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
     except ImportError:
-        return contextlib.nullcontext()
-    return cast(contextlib.AbstractContextManager[Any], threadpool_limits(limits=1))
+        return None
+    return ThreadpoolController()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,31 +47,43 @@ class Lookup:
         self._paper_distance = task.paper_distance if match == "paper" else -1
         self._stage_costs = stage_costs
         self._view = self.scores.data
-        self._known: tuple[_Stage, ...] = tuple({} for _ in range(space.n_stages))
+
+    @cached_property
+    def _known(self) -> tuple[_Stage, ...]:
+        """Per stage, for each choice: its part of the answering cell's index, its cost, and the
+        answer's. The grid, which answers itself, from the beginning; others as they are asked."""
+        known: list[_Stage] = []
+        for (choices, stride), grid, costs in zip(
+            self.space.choices, self.space.grids, self._stage_costs, strict=True
+        ):
+            own = enumerate(zip(choices, costs[:, grid].ravel().tolist(), strict=True))
+            known.append({choice: (option * stride, cost, cost) for option, (choice, cost) in own})
+        return tuple({} for _ in known) if self.match == "interpolate" else tuple(known)
 
     def find(self, asked: Configuration) -> tuple[int, float, Configuration]:
         """The answering cell or one of the kernels' codes, the cost, and `asked` in task order.
 
         Raises `InvalidConfiguration`, `UnknownName`, `NotInTable`.
         """
-        found = self._by_stage(asked.choices)
+        found = self._by_stage(asked)
         if found is None:
             indices = self.space.indices(asked)
             asked = self.space.from_indices(indices)
             self._learn(indices, asked)
-            found = self._by_stage(asked.choices) or self._find(indices)
-        return *found, asked
+            found = self._by_stage(asked) or (*self._find(indices), asked)
+        return found
 
-    def _by_stage(self, choices: tuple[Choice, ...]) -> tuple[int, float] | None:
-        """The answer where every stage's own nearest grid point makes it; `None` where unknown.
+    def _by_stage(self, asked: Configuration) -> tuple[int, float, Configuration] | None:
+        """What `find` gives where every stage's own nearest grid point makes it; `None` elsewhere.
 
         Put together from a dictionary per stage: quicker for a single configuration than a call of
         compiled code. Where the budget binds or a hole is hit, the kernels search outward.
         """
-        if len(choices) != len(self._known):
+        choices, stages = asked.choices, self._known
+        if len(choices) != len(stages):
             return None
         cell, cost, answer_cost = 0, 0.0, 0.0
-        for known, choice in zip(self._known, choices):  # noqa: B905 - as long as each other
+        for known, choice in zip(stages, choices):  # noqa: B905 - as long as each other
             entry = known.get(choice)
             # True == 1 == 1.0 would find the entry of 1.
             if entry is None or choice[2].__class__ is not int:
@@ -80,9 +92,10 @@ class Lookup:
             cell += part
             cost += asked_part
             answer_cost += answer_part
-        if cost > self.limit or answer_cost > self.limit or math.isnan(self._view[cell]):
+        limit = self.limit
+        if cost > limit or answer_cost > limit or isnan(self._view[cell]):
             return None
-        return cell, cost
+        return cell, cost, asked
 
     def _learn(self, indices: NDArray[np.int64], asked: Configuration) -> None:
         """Note for each stage its option nearest to what was asked, where that is beyond doubt."""

@@ -89,7 +89,6 @@ class Simulator:
         ]
         self._score_view = self.scores.data
         self._seconds_view = np.asarray(self.split.seconds).data
-        self._answered: dict[int, Configuration] = {}
         self._seen: set[object] = set()
         self.n_trials = 0
         self.clock = 0.0
@@ -190,13 +189,13 @@ class Simulator:
         metrics: Mapping[str, float]
         reason = ""
         if answer >= 0:
-            answered = self._answered.get(answer)
-            if answered is None:
-                answered = self._answered[answer] = self.space.configuration(answer)
+            answered = self.space.configuration(answer)
             seconds: float = self._seconds_view[answer]
             if examples is None and self.noise == "mean":
                 score = self._score_view[answer]
-                metrics = {name: view[answer] for name, view in self._metrics}
+                metrics = {}
+                for name, view in self._metrics:  # a comprehension would be a call
+                    metrics[name] = view[answer]
             else:
                 metrics, share = self._resample(answer, index, examples)
                 score = metrics[self.task.metric]
@@ -221,9 +220,13 @@ class Simulator:
         end = begin + seconds
         if start is None:
             self.clock = end
-        return Trial(
-            index, asked, answered, answered is not None, reason, score, metrics, cost, seconds,
-            end, repeated, examples, why,
+        # As a named tuple makes itself, without the call in between.
+        return tuple.__new__(
+            Trial,
+            (
+                index, asked, answered, answered is not None, reason, score, metrics, cost, seconds,
+                end, repeated, examples, why,
+            ),
         )  # fmt: skip
 
     def record_failure(self, reason: str, *, start: float | None = None, why: str = "") -> Trial:

@@ -22,6 +22,9 @@ from simulator.task import Task
 MAX_CELLS = 2**27
 """Largest dense grid: 134 million cells, 1 GiB for each metric and split."""
 
+_REMEMBERED = 2**14
+"""Configurations that a space keeps: a search makes each of few cells several times (3 MiB)."""
+
 IntArray = NDArray[np.integer]
 
 
@@ -55,9 +58,10 @@ class Space:
             {model.name: m for m, model in enumerate(stage.models)} for stage in task.stages
         )
         self._stage_names = tuple(stage.name for stage in task.stages)
+        self._made: dict[int, Configuration] = {}
 
     @cached_property
-    def _choices(self) -> tuple[tuple[tuple[Choice, ...], int], ...]:
+    def choices(self) -> tuple[tuple[tuple[Choice, ...], int], ...]:
         """Per stage the `Choice` of each option, and the option's stride."""
         return tuple(
             (
@@ -85,12 +89,17 @@ class Space:
         return out
 
     def configuration(self, cell: int) -> Configuration:
-        """The configuration of one cell."""
-        choices = []
-        for stage_choices, stride in self._choices:
-            option, cell = divmod(cell, stride)
-            choices.append(stage_choices[option])
-        return Configuration(tuple(choices))
+        """The configuration of one cell; the same object each time, for the cells first asked."""
+        made = self._made.get(cell)
+        if made is None:
+            choices, rest = [], cell
+            for stage_choices, stride in self.choices:
+                option, rest = divmod(rest, stride)
+                choices.append(stage_choices[option])
+            made = Configuration(tuple(choices))
+            if len(self._made) < _REMEMBERED:
+                self._made[cell] = made
+        return made
 
     def cell(self, configuration: Configuration) -> int:
         """The cell of a configuration, -1 where it is off the grid; raises as `indices` does."""
