@@ -19,6 +19,7 @@ from collectors.errors import SweepError
 from collectors.pipeline import Example
 from simulator.errors import AgentTTSError, MissingExtra
 from simulator.parquet_pages import check_pages
+from simulator.paths import is_file
 
 Row = Mapping[str, Any]
 SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
@@ -88,7 +89,7 @@ def read_rows(source: DataSource, default: HubDefault | None = None) -> list[Row
 
 def read_file(path: Path) -> list[Row]:
     """Rows of a `.jsonl`, `.csv`, `.parquet` or `.json` file (a list, an object, or one a line)."""
-    if not path.is_file():
+    if not is_file(path):
         raise SweepError(f"data: no file {path}")
     if path.suffix not in SUFFIXES:
         raise SweepError(f"data: {path} is not one of {', '.join(SUFFIXES)}")

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import TableError, printable
+from simulator.paths import is_file, is_link
 from simulator.task import Task
 
 FORMAT = 1
@@ -195,9 +196,9 @@ def read_manifest(folder: Path, report: Report) -> dict[str, Any]:
             report.add(MANIFEST, f"entry of {name!r} must hold sha256 and bytes")
         if name != PurePosixPath(name).name or name in ("", ".", "..") or "\\" in name:
             report.add(MANIFEST, f"{name!r} must be a file's name in this folder, without a path")
-        elif (folder / name).is_symlink():
+        elif is_link(folder / name):
             report.add(name, "is a symbolic link; tables hold plain files only")
-        elif not (folder / name).is_file():
+        elif not is_file(folder / name):
             report.add(name, f"no such file, but {MANIFEST} lists it")
     for name in REQUIRED:
         if name not in files:

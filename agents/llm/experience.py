@@ -32,7 +32,7 @@ _MOST_LINES = 40
 class Record(BaseModel):
     """One trial of another task."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     configuration: str
     score: float
 
@@ -40,7 +40,7 @@ class Record(BaseModel):
 class Experience(BaseModel):
     """Trials of one other task; `models` gives the parameter count of each model by name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     task: str
     title: str
     source: str

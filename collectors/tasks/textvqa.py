@@ -21,6 +21,7 @@ from collectors.errors import SweepError
 from collectors.fusers import BestOfN, MajorityVote, ModelFusion
 from collectors.pipeline import Context, Prompt, StageSpec, TaskSpec
 from collectors.tasks.multihop import parse_answer
+from simulator.paths import is_file
 
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -69,7 +70,7 @@ def image_url(image: Any, folder: Path, longest: int | None = None) -> str:
     kind = "image/png"
     if isinstance(image, str | Path):
         path = folder / image
-        if not path.is_file():
+        if not is_file(path):
             raise SweepError(f"data: no image {path}")
         kind = mimetypes.guess_type(path.name)[0] or kind
         content = path.read_bytes()

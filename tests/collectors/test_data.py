@@ -43,6 +43,7 @@ def test_a_json_file_may_hold_one_object_or_one_a_line(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("none.json", None, "no file"),
+        ("n" * 5000 + ".json", None, "no file"),
         ("rows.txt", "x", "is not one of .json"),
         ("rows.json", "[1, 2]", "must hold a list of objects"),
         ("rows.json", "[{", "cannot be read"),

@@ -42,6 +42,11 @@ if __name__ == "__main__":
         used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         return sum(u.ru_utime + u.ru_stime for u in used)
 
+    def peak_mib():
+        # Not `ru_maxrss`, which begins with the peak of the process that started this one.
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) / 1024 for line in status if line[:6] == "VmHWM:")
+
     def seen(progress):
         if not first:
             first.append(worked())
@@ -53,7 +58,7 @@ if __name__ == "__main__":
     print(json.dumps({
         "cells": bench.total, "resumed": bench.resumed, "failed": len(bench.failed),
         "seconds": time.perf_counter() - begin, "worked": worked(), "until_first": first[0],
-        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "mib": peak_mib(),
     }))
 """
 

@@ -333,6 +333,12 @@ def test_a_symbolic_link(path: Path, tmp_path: Path) -> None:
     assert str(only(path)) == "scores.parquet: is a symbolic link; tables hold plain files only"
 
 
+def test_a_name_that_no_file_can_have(path: Path) -> None:
+    name = "a" * 5000
+    edit_manifest(path, lambda m: m["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
+    assert any("no such file" in problem.message for problem in verify(path))
+
+
 @pytest.mark.parametrize("version", [0, 2, "1", None])
 def test_a_manifest_of_another_version(path: Path, version: Any) -> None:
     edit_manifest(path, lambda m: m.update(format=version))

@@ -133,3 +133,14 @@ def test_damaged_files_are_named(content, line, tmp_path):
         create("mlcopilot", card_of(), model=ScriptedModel([]), experience=str(path))
     assert line in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(("score", "size"), [("NaN", "1e9"), ("Infinity", "1e9"), ("0.5", "1e999")])
+def test_a_figure_that_is_no_number_is_refused(tmp_path, score, size):
+    path = tmp_path / "experience.json"
+    path.write_text(
+        '[{"task": "t", "title": "t", "source": "s", "metric": "m", "models": {"a": %s}, '
+        '"trials": [{"configuration": "answer=a:1", "score": %s}]}]' % (size, score)
+    )
+    with pytest.raises(UsageError, match="finite number"):
+        experience.load(path)
