@@ -32,8 +32,8 @@ from simulator.cost import cost_model
 Array = NDArray[np.float64]
 
 POSITIVE = (
-    "model", "slope", "curve", "own_curve", "reading", "pair", "local", "noise", "curve_length",
-    "own_length", "local_length", "scale",
+    "model", "slope", "curve", "own_curve", "option", "reading", "pair", "local", "noise",
+    "curve_length", "own_length", "local_length", "scale",
 )  # fmt: skip
 REAL = (
     "mean_size", "mean_linear", "mean_square", "mean_cube", "mean_both", "mean_load",
@@ -43,8 +43,8 @@ BOUNDS = {"curve_length": (0.8, 6.0), "own_length": (0.8, 6.0), "local_length": 
 
 START = Hypothesis(
     name="insights", weight=0.6, gives_up="", model=0.01, slope=0.03, curve=0.06, own_curve=0.02,
-    reading=0.35, pair=0.1, local=0.005, noise=0.01, curve_length=2.0, own_length=0.85,
-    local_length=2.5, local_other=0.0, scale=0.06, stage_spread=0.7, mean_size=0.2,
+    option=0.005, reading=0.35, pair=0.1, local=0.005, noise=0.01, curve_length=2.0,
+    own_length=0.85, local_length=2.5, local_other=0.0, scale=0.06, stage_spread=0.7, mean_size=0.2,
     mean_linear=1.0, mean_square=-0.15, mean_cube=-0.25, mean_both=0.2, mean_load=-1.5,
     mean_load_size=-0.2,
 )  # fmt: skip

@@ -10,8 +10,10 @@ The score of a configuration is a constant plus a sum over stages plus a little 
   cube * x^3 + both * z * x + load * l + load_size * l * z. Fitted, it rises, saturates and falls
   (insight 2), the larger model first (insight 1), and sooner where samples are long.
 - Each stage's covariance is  model * [same model] + slope * z z' + curve * k(x) +
-  own_curve * [same model] * k(x) + reading * l l': stages prefer different models, and every model
-  has a curve of its own. k is the Matern kernel of smoothness 5/2 over log(samples).
+  own_curve * [same model] * k(x) + reading * l l' + option * [same option]: stages prefer different
+  models, every model has a curve of its own, and an option keeps its luck, good or bad, whatever
+  the other stages do: where they matter little, the same examples come out right. k is the Matern
+  kernel of smoothness 5/2 over log(samples).
 - `pair` weighs products of two stages' covariances: what a stage needs depends on what it is
   handed (insight 3).
 - `local` weighs the product of all stages' k over `local_length`, times `local_other` for each
@@ -66,6 +68,7 @@ class Hypothesis:
     slope: float
     curve: float
     own_curve: float
+    option: float
     reading: float
     pair: float
     local: float
@@ -140,6 +143,7 @@ def stage_covariances(
         + h.slope * stage.z[:, None] * stage.z[None, :]
         + h.curve * matern(away / h.curve_length)
         + h.own_curve * same * matern(away / h.own_length)
+        + h.option * np.eye(len(same))
         + h.reading * stage.load[:, None] * stage.load[None, :]
     )
     alike = same + h.local_other * (1.0 - same)
