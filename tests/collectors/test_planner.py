@@ -155,7 +155,7 @@ def count(reply: Reply) -> Totals:
 grids = st.lists(st.integers(1, 6), min_size=1, max_size=3, unique=True).map(sorted)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.data())
 def test_a_planned_sweep_gives_what_a_naive_sweep_gives(data: st.DataObject) -> None:
     n_stages = data.draw(st.integers(1, 3))

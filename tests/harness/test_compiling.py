@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,25 +16,46 @@ from tests.harness.helpers import Run
 WORDS = ("replay", "math", "--config", "solve=Qwen2.5-3B:2", "--json")
 
 
-def test_said_once_and_never_on_standard_output(
-    tmp_path: Path, agenttts: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(scope="module")
+def first_use(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A cache of kernels, and the command that compiled them into it."""
+    cache = tmp_path_factory.mktemp("kernels") / "cache"
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_DISABLE_JIT"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from harness.cli import main; main()", *WORDS],
+        capture_output=True, text=True, check=False, timeout=300,
+        env=environment | {"NUMBA_CACHE_DIR": str(cache)},
+    )  # fmt: skip
+    return cache, done
+
+
+@pytest.fixture
+def compiled(
+    tmp_path: Path,
+    first_use: tuple[Path, subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """The same cache as the first use left it, which this process and those it starts use."""
+    cache = Path(shutil.copytree(first_use[0], tmp_path / "cache"))
     monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
-    first, second = agenttts(*WORDS), agenttts(*WORDS)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
+    return cache
+
+
+def test_said_once_and_never_on_standard_output(
+    first_use: tuple[Path, subprocess.CompletedProcess[str]], compiled: Path, agenttts: Run
+) -> None:
+    first, second = first_use[1], agenttts(*WORDS)
     assert first.returncode == second.returncode == 0
     assert "compiling the kernels, once per machine" in first.stderr
     assert second.stderr == ""
     assert json.loads(first.stdout) == json.loads(second.stdout)
 
 
-def test_not_said_again_for_a_source_written_again_as_it_was(
-    tmp_path: Path, agenttts: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
-    agenttts(*WORDS)
-    for index in (tmp_path / "cache").rglob("*.nbi"):
+def test_not_said_again_for_a_source_written_again_as_it_was(compiled: Path, agenttts: Run) -> None:
+    for index in compiled.rglob("*.nbi"):
         os.utime(index, (0, 0))
     assert "compiling" in agenttts(*WORDS).stderr
     assert agenttts(*WORDS).stderr == ""

@@ -99,7 +99,7 @@ def test_workers_hold_interrupts_back_from_their_first_moment(
     assert process.returncode == 0, err
 
 
-@pytest.mark.parametrize("times", [4, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [3, pytest.param(40, marks=pytest.mark.slow)])
 def test_ctrl_c_at_any_moment(
     tmp_path: Path, table_folder: Path, own_agents: Path, times: int
 ) -> None:

@@ -488,7 +488,7 @@ def test_no_such_folder(tmp_path: Path) -> None:
         table_io.load(tmp_path / "nowhere")
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)  # `make fuzz` reads thousands
 @given(st.data())
 def test_any_changed_byte_is_noticed(data: st.DataObject) -> None:
     """Whatever byte of a data file changes: one clear error, never a crash or a wrong score."""
@@ -505,7 +505,7 @@ def test_any_changed_byte_is_noticed(data: st.DataObject) -> None:
         assert any(problem.file == name for problem in verify(path))
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)  # `make fuzz` reads thousands
 @given(st.data())
 def test_damaged_parquet_with_a_matching_hash_never_crashes(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -140,7 +140,8 @@ def test_a_figure_that_is_no_number_is_refused(tmp_path, score, size):
     path = tmp_path / "experience.json"
     path.write_text(
         '[{"task": "t", "title": "t", "source": "s", "metric": "m", '
-        f'"models": {{"a": {size}}}, "trials": [{{"configuration": "answer=a:1", "score": {score}}}]}}]'
+        f'"models": {{"a": {size}}}, '
+        f'"trials": [{{"configuration": "answer=a:1", "score": {score}}}]}}]'
     )
     with pytest.raises(UsageError, match="finite number"):
         experience.load(path)
