@@ -77,7 +77,8 @@ class Cluster:
                     yield running.pop(reference).shown, outcomes
         except ray.exceptions.RayTaskError as error:
             raise RunError(f"a chunk could not be run on the Ray cluster: {_line(error)}") from None
-        except (ray.exceptions.RayError, ConnectionError) as error:
+        except (ray.exceptions.RayError, ConnectionError, SystemExit) as error:
+            # Ray's core may also leave the end of the program to Python.
             raise RunError(_lost(error)) from None
         finally:
             for reference in running:
@@ -110,12 +111,12 @@ def connected(jobs: int | None) -> Iterator[Cluster]:
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             where = f"the Ray cluster at {address}" if address else "a Ray cluster on this machine"
             raise RunError(f"{where} cannot be reached or started: {_line(error)}") from None
-    try:
-        with _last_words():
+    with _last_words():
+        try:
             yield Cluster(ray, max(1, int(ray.cluster_resources().get("CPU", 1))))
-    finally:
-        if ours:
-            _quietly(ray.shutdown)
+        finally:
+            if ours:  # of a cluster that is gone, this too can end the program
+                _quietly(ray.shutdown)
 
 
 @contextmanager
@@ -174,5 +175,5 @@ def _line(error: BaseException) -> str:
 
 def _quietly(function: Callable[[], object]) -> None:
     """Tidy up; what cannot be tidied of a cluster that is gone is gone with it."""
-    with suppress(Exception):
+    with suppress(Exception, SystemExit):
         function()

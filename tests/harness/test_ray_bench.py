@@ -240,7 +240,9 @@ def test_a_cluster_that_is_lost_is_one_line_and_finished_cells_are_kept(
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
     # Ray's own core may still log beside it, to the same stream.
-    (said,) = [line for line in err.splitlines() if line.startswith("agenttts: ")]
+    lines = [line for line in err.splitlines() if line.startswith("agenttts: ")]
+    assert len(lines) == 1, err
+    said = lines[0]
     assert said.startswith("agenttts: the Ray cluster is gone")
     assert said.endswith("finished cells are kept: run the same command again to go on")
     assert "Traceback" not in err
