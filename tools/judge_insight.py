@@ -8,7 +8,8 @@ task, every second one at another budget than its own; then the same with one in
 - `stages`: all affordable scores are shuffled, so nothing learnt of one stage tells of another.
 
 Writes docs/insight.md: trials to within 1 % of the optimum, for every agent that needs no language
-model. Nothing may be changed on the strength of these figures but what is found broken.
+model. Nothing may be changed on the strength of these figures but what is found broken: to try a
+change, take other seeds and another file (`--first-seed 200 --agents insight,gp --out tried.md`).
 """
 
 from __future__ import annotations
@@ -74,6 +75,12 @@ All agents on all landscapes whose insights hold:
 
 Measured {{date}} by `{{command}}`.
 """
+
+OTHER_SEEDS = (
+    "kept for judging, on which nothing was fitted or tuned.",
+    "**not** kept for judging: changes may have been tried on them.",
+)
+"""What the page says of its seeds, and what is said of others."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +169,8 @@ def row(label: str, found: Sequence[Found], agents: Sequence[str], trials: int) 
     cells = [
         label, str(len(found)), f"{mine[0]:.0%}", f"{mine[1]:.4g}", f"{mine[2]:.1f}",
         f"`{best}`", f"{others[best][1]:.4g}", f"{others[best][2]:.1f}",
-        f"**{mine[2] / others[best][2]:.2f}**", f"{others['tpe'][2]:.1f}",
+        f"**{mine[2] / others[best][2]:.2f}**",
+        f"{others['tpe'][2]:.1f}" if "tpe" in others else "",
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 
@@ -202,15 +210,19 @@ def page(found: Sequence[Found], agents: Sequence[str], trials: int, command: st
 @click.option("--seeds", default=3, show_default=True, help="Searches by each random agent.")
 @click.option("--trials", default=50, show_default=True)
 @click.option("--agents", default=",".join(AGENTS), show_default=True)
+@click.option("--first-seed", default=JUDGING_SEEDS.start, show_default=True)
 @click.option("--jobs", default=os.cpu_count() or 1, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=PAGE, show_default=False)
 def main(
-    n_random: int, per_task: int, denied: int, seeds: int, trials: int, agents: str, jobs: int,
-    out: Path,
+    n_random: int, per_task: int, denied: int, seeds: int, trials: int, agents: str,
+    first_seed: int, jobs: int, out: Path,
 ) -> None:  # fmt: skip
     """Search the judging landscapes and write docs/insight.md."""
     names = agents.split(",")
-    numbers = list(JUDGING_SEEDS)
+    judging = first_seed in JUDGING_SEEDS
+    if not judging and out == PAGE:
+        raise click.UsageError("the page is of the judging seeds: name another file with --out")
+    numbers = range(first_seed, first_seed + max(n_random + denied, per_task))
     places = [Place(None, seed) for seed in numbers[:n_random]]
     places += [Place(like, seed) for like in task_names() for seed in numbers[:per_task]]
     places += [Place(None, s, d) for d in DENIALS for s in numbers[n_random : n_random + denied]]
@@ -220,12 +232,18 @@ def main(
             found += [done] if done is not None else []
             click.echo(f"\r{len(found)} of {len(places)} landscapes", nl=False, err=True)
     click.echo(err=True)
+    if not found:
+        raise click.ClickException(f"none of these landscapes affords {LEAST} configurations")
     found.sort(key=lambda f: (f.place.denied, str(f.place.like), f.place.seed))
     command = (
         f"python -m tools.judge_insight --random {n_random} --per-task {per_task} "
         f"--denied {denied} --seeds {seeds} --trials {trials}"
+        + (f" --agents {agents}" if agents != ",".join(AGENTS) else "")
+        + (f" --first-seed {first_seed}" if first_seed != JUDGING_SEEDS.start else "")
     )
     text = page(found, names, trials, command)
+    if not judging:
+        text = text.replace(*OTHER_SEEDS)
     temporary = out.with_suffix(".tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(out)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from agents.testing import small_table
-from tools.judge_insight import AGENTS, DENIALS, Found, Place, figures, page, shuffled
+from tools.judge_insight import AGENTS, DENIALS, Found, Place, figures, main, page, shuffled
 
 
 @pytest.mark.parametrize("denied", DENIALS)
@@ -49,3 +51,16 @@ def test_the_page_names_the_best_other_agent_and_says_modelled() -> None:
     row = next(line for line in text.splitlines() if line.startswith("| wholly random"))
     assert row == "| wholly random | 4 | 100% | 6 | 6.0 | `gp` | 11 | 11.0 | **0.55** | 12.0 |"
     assert "`the command`" in text
+
+
+def test_other_seeds_make_another_page(tmp_path: Path) -> None:
+    words = ["--first-seed", "204", "--random", "1", "--per-task", "0", "--denied", "0"]
+    words += ["--agents", "insight,random", "--trials", "4", "--seeds", "1", "--jobs", "1"]
+    refused = CliRunner().invoke(main, words)
+    assert refused.exit_code == 2
+    assert "--out" in refused.output
+    made = CliRunner().invoke(main, [*words, "--out", str(tmp_path / "tried.md")])
+    assert made.exit_code == 0, made.output
+    text = (tmp_path / "tried.md").read_text(encoding="utf-8")
+    assert "**not** kept for judging" in text
+    assert "--agents insight,random --first-seed 200`" in text
