@@ -63,4 +63,4 @@ def test_other_seeds_make_another_page(tmp_path: Path) -> None:
     assert made.exit_code == 0, made.output
     text = (tmp_path / "tried.md").read_text(encoding="utf-8")
     assert "**not** kept for judging" in text
-    assert "--agents insight,random --first-seed 200`" in text
+    assert "--agents insight,random --first-seed 204`" in text
