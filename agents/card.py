@@ -18,6 +18,7 @@ class TaskCard:
 
     - `stage_costs[i]` has shape (models, max_samples + 1): what stage i costs with a model at so
       many samples, in `cost_unit`; a configuration costs the sum over its stages.
+    - `space` indexes the grid: options per stage, cells, and their configurations.
     - `trials` is how many asks the run allows and `workers` how many run at a time; an agent is
       asked again before it is told where `workers` > 1.
     - `examples` is the number of training examples where a trial may be scored on fewer of them,
@@ -25,6 +26,7 @@ class TaskCard:
     """
 
     task: Task
+    space: Space = field(repr=False, compare=False)
     budget: float
     cost_name: str
     cost_unit: str
@@ -33,7 +35,6 @@ class TaskCard:
     trials: int
     workers: int = 1
     examples: int | None = None
-    _space: Space | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, simulator: Simulator, *, trials: int = 50, workers: int = 1) -> TaskCard:
@@ -41,6 +42,7 @@ class TaskCard:
         outcomes = simulator.split.outcomes
         return cls(
             task=simulator.task,
+            space=simulator.space,
             budget=simulator.budget,
             cost_name=simulator.cost_model.name,
             cost_unit=simulator.cost_model.unit,
@@ -49,17 +51,11 @@ class TaskCard:
             trials=trials,
             workers=workers,
             examples=None if outcomes is None else outcomes.n_examples,
-            _space=simulator.space,
         )
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         return self.task.stages
-
-    @cached_property
-    def space(self) -> Space:
-        """Indices of the grid: options per stage, cells, and their configurations."""
-        return Space(self.task) if self._space is None else self._space
 
     @cached_property
     def option_costs(self) -> tuple[NDArray[np.float64], ...]:

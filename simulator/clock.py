@@ -46,7 +46,7 @@ class Clock(Generic[T]):
 
     def start(self, job: T, seconds: float) -> float:
         """Start a job on an idle worker now; returns when it will end."""
-        if len(self._running) >= self.workers:
+        if not self.free:
             raise UsageError(f"all {self.workers} workers are busy")
         if not 0 <= seconds < math.inf:
             raise UsageError(f"a job takes 0 seconds or more, not {seconds}")
@@ -57,7 +57,7 @@ class Clock(Generic[T]):
 
     def next(self) -> T:
         """Advance to the next end of a job and return the job; raises where nothing runs."""
-        if not self._running:
+        if self.idle:
             raise UsageError("no worker is busy")
         self.now, _, job = heapq.heappop(self._running)
         return job

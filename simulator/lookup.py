@@ -52,13 +52,15 @@ class Lookup:
     def _known(self) -> tuple[_Stage, ...]:
         """Per stage, for each choice: its part of the answering cell's index, its cost, and the
         answer's. The grid, which answers itself, from the beginning; others as they are asked."""
+        if self.match == "interpolate":
+            return tuple({} for _ in self.space.grids)
         known: list[_Stage] = []
         for (choices, stride), grid, costs in zip(
             self.space.choices, self.space.grids, self._stage_costs, strict=True
         ):
             own = enumerate(zip(choices, costs[:, grid].ravel().tolist(), strict=True))
             known.append({choice: (option * stride, cost, cost) for option, (choice, cost) in own})
-        return tuple({} for _ in known) if self.match == "interpolate" else tuple(known)
+        return tuple(known)
 
     def find(self, asked: Configuration) -> tuple[int, float, Configuration]:
         """The answering cell or one of the kernels' codes, the cost, and `asked` in task order.

@@ -52,7 +52,7 @@ PAGE_TEXT = f"""\
 # The insight planner on landscapes that it has never seen
 
 Everything here is **modelled**: generated landscapes (`agenttts tables make`) of seeds that are
-kept for judging, on which nothing was fitted or tuned. It says how well agents search such
+{{seeds}} It says how well agents search such
 landscapes, and nothing about a real pipeline.
 
 Trials until within 1 % of the optimum, of {{trials}} allowed. *Expected* is the expected running
@@ -76,11 +76,11 @@ All agents on all landscapes whose insights hold:
 Measured {{date}} by `{{command}}`.
 """
 
-OTHER_SEEDS = (
-    "kept for judging, on which nothing was fitted or tuned.",
-    "**not** kept for judging: changes may have been tried on them.",
-)
-"""What the page says of its seeds, and what is said of others."""
+SEEDS = {
+    True: "kept for judging, on which nothing was fitted or tuned.",
+    False: "**not** kept for judging: changes may have been tried on them.",
+}
+"""What the page says of the judging seeds, and of others."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +195,7 @@ def page(found: Sequence[Found], agents: Sequence[str], trials: int, command: st
     ]
     return PAGE_TEXT.format(
         trials=trials,
+        seeds=SEEDS[all(f.place.seed in JUDGING_SEEDS for f in found)],
         rows="\n".join(row(label, some, agents, trials) for label, some in groups if some),
         denied="\n".join(row(label, some, agents, trials) for label, some in denied if some),
         every="\n".join(every),
@@ -242,8 +243,6 @@ def main(
         + (f" --first-seed {first_seed}" if first_seed != JUDGING_SEEDS.start else "")
     )
     text = page(found, names, trials, command)
-    if not judging:
-        text = text.replace(*OTHER_SEEDS)
     temporary = out.with_suffix(".tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(out)

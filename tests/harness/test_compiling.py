@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.helpers import Run
+from tests.harness.helpers import Run, program
 
 WORDS = ("replay", "math", "--config", "solve=Qwen2.5-3B:2", "--json")
 
@@ -24,8 +24,7 @@ def first_use(
     cache = tmp_path_factory.mktemp("kernels") / "cache"
     environment = {k: v for k, v in os.environ.items() if k != "NUMBA_DISABLE_JIT"}
     done = subprocess.run(
-        [sys.executable, "-c", "from harness.cli import main; main()", *WORDS],
-        capture_output=True, text=True, check=False, timeout=300,
+        program(*WORDS), capture_output=True, text=True, check=False, timeout=300,
         env=environment | {"NUMBA_CACHE_DIR": str(cache)},
     )  # fmt: skip
     return cache, done
