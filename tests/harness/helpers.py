@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from polars.testing import assert_frame_equal
 
 from harness.cli import cli
+from harness.files import TEMPORARY
 from simulator import LookupTable, Model, Space, Stage, Task
 
 REAL_TIME = ("agent_seconds", "lookup_seconds", "seconds_per_ask")
@@ -102,8 +103,10 @@ class NoAgent:
 
 
 def cells_of(folder: Path) -> dict[str, int]:
-    """Cell files and when they were written."""
-    return {path.name: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}
+    """Cell files and when they were written; not those still being written, which may go."""
+    names = [path.name for path in (folder / "cells").iterdir()]
+    whole = [name for name in names if not name.startswith(TEMPORARY)]
+    return {name: (folder / "cells" / name).stat().st_mtime_ns for name in whole}
 
 
 def toy_task(name: str, samples: tuple[int, ...] = (1, 2, 4, 8), kind: str = "modelled") -> Task:

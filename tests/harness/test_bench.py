@@ -79,6 +79,7 @@ def test_resuming_runs_only_what_is_missing(tmp_path: Path, table: LookupTable) 
     same_results(tmp_path / "a", tmp_path / "b")
     again = run_bench(out=tmp_path / "b", tables=[table], **SMALL)
     assert (again.resumed, cells_of(tmp_path / "b")) == (4, after)
+    assert not list(tmp_path.rglob(".tmp-*"))
 
 
 def test_a_damaged_cell_is_run_again(tmp_path: Path, table: LookupTable) -> None:
