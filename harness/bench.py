@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.cells import Cell, Cells, read_cell
 from harness.files import clear_temporaries, locked, make_writable, refuse_foreign
 from harness.imported import with_imports
+from harness.local_backend import local_results
 from harness.plan import Plan, Tables, make_plan
 from harness.ray_backend import connected
 from harness.suite import Suite, load_suite
-from harness.work import Chunk, Outcome, keep, run_chunk
+from harness.work import Chunk, keep
 from simulator import LookupTable
 from simulator.compiling import compile_kernels
 from simulator.errors import RunError, UnknownName, UsageError
@@ -212,7 +212,8 @@ def _run(
         else:
             places = min(jobs or os.cpu_count() or 1, len(missing))
             size = _chunk_size(missing, places)
-            results = _local(watched(plan.chunks(missing, size, os.getpid())), folder, places)
+            chunks = watched(plan.chunks(missing, size, os.getpid()))
+            results = stack.enter_context(closing(local_results(chunks, folder, places)))
         for shown, outcomes in results:
             running.remove(shown)
             for outcome in outcomes:
@@ -229,62 +230,6 @@ def _run(
 def _chunk_size(missing: Cells, jobs: int) -> int:
     """Few enough cells that all workers end together, enough that a table is seldom loaded."""
     return max(1, min(5, len(missing) // (4 * jobs)))
-
-
-def _local(chunks: Iterator[Chunk], folder: Path, jobs: int) -> Iterator[tuple[str, list[Outcome]]]:
-    """Run chunks here or in `jobs` processes, each cell written as it is finished."""
-    if jobs == 1:
-        for chunk in chunks:
-            yield _named(chunk, folder)
-        return
-    import joblib
-
-    with ExitStack() as stack:
-        _fresh_workers()
-        stack.callback(_fresh_workers)
-        stack.enter_context(joblib.parallel_config("loky", inner_max_num_threads=1))
-        parallel = joblib.Parallel(
-            n_jobs=jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
-        )
-        try:
-            with _interrupts_held():
-                results = parallel(joblib.delayed(_named)(chunk, folder) for chunk in chunks)
-            yield from results
-        except Exception as error:
-            if type(error).__name__ in ("TerminatedWorkerError", "BrokenProcessPool"):
-                raise RunError(
-                    "a worker process was killed (out of memory?); finished cells are kept: "
-                    "run the same command again to go on, with fewer --jobs"
-                ) from None
-            raise
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while workers start. They inherit that and keep it, so that none is
-    interrupted, with a traceback, before it has come to ignoring it; here it arrives afterwards."""
-    from multiprocessing import resource_tracker
-
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # starting it would let interrupts through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _fresh_workers() -> None:
-    """End joblib's idle workers: they would go on with code that has been edited since."""
-    from joblib.externals.loky import get_reusable_executor
-
-    get_reusable_executor().shutdown(wait=True, kill_workers=True)
-
-
-def _named(chunk: Chunk, out: Path) -> tuple[str, list[Outcome]]:
-    return chunk.shown, run_chunk(chunk, out)
 
 
 def _write(

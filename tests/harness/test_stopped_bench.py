@@ -7,7 +7,9 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,34 @@ def test_workers_hold_interrupts_back_from_their_first_moment(
     assert process.returncode == 0, err
 
 
+@pytest.mark.parametrize("threads", ["1", "2"], ids=["held", "through another thread"])
+@pytest.mark.parametrize("moment", ["starting", "running"])
+def test_ctrl_c_beside_joblib_ends_the_bench(
+    tmp_path: Path, table_folder: Path, own_agents: Path, moment: str, threads: str
+) -> None:
+    """The kernel gives an interrupt to any thread that does not hold it back, as those of a linear
+    algebra library do not, and Python then interrupts the main thread."""
+    code = f"""
+import os, signal, numpy
+from harness.bench import run_bench
+def interrupt(progress):
+    if len(progress.running) == 1 if {moment!r} == "starting" else progress.done:
+        os.kill(os.getpid(), signal.SIGINT)
+try:
+    run_bench(out={str(tmp_path / "out")!r}, tables=[{str(table_folder)!r}], jobs=2, seeds=40,
+              trials=6, agents=["own_agents:Slow"], on_progress=interrupt)
+except KeyboardInterrupt:
+    print("interrupted", signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"OPENBLAS_NUM_THREADS": threads},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "interrupted True\n", done.stderr
+    assert done.stderr == ""
+    assert len(cells_of(tmp_path / "out")) < 40
+
+
 @pytest.mark.parametrize("times", [3, pytest.param(40, marks=pytest.mark.slow)])
 def test_ctrl_c_at_any_moment(
     tmp_path: Path, table_folder: Path, own_agents: Path, times: int
@@ -113,6 +143,10 @@ def test_ctrl_c_at_any_moment(
         process = _start(out, table_folder, "--jobs", "2")
         time.sleep(whole * (n + draw.random()) / times)
         os.killpg(process.pid, signal.SIGINT)
+        if n % 4 == 3:  # an impatient one
+            time.sleep(draw.uniform(0, 0.3))
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
         if process.returncode in (0, 130):
             assert "Traceback" not in err
