@@ -41,12 +41,17 @@ PAGE = Path(__file__).parent.parent / "docs" / "insight.md"
 AGENTS = ("insight", "gp", "tpe", "smac", "cmaes", "genetic", "nevergrad", "random")
 INTACT, DENIALS = "", ("models", "samples", "stages")
 LEAST = 100
-"""Landscapes that afford fewer configurations are left out: there all agents look alike."""
+"""Landscapes that afford fewer configurations are left out: there all agents look alike. Those of
+one stage, which never afford as many, have a row of their own, from `LEAST_OF_ONE_STAGE` on."""
+
+LEAST_OF_ONE_STAGE = 5
+
+DRAWS = 10_000
 
 HEAD = """\
 | landscapes | number | `insight` reaches it | median | expected | best other | its median \
-| its expected | ratio | `tpe` expected |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
+| its expected | ratio | 90 % interval | `tpe` expected |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
 
 PAGE_TEXT = f"""\
 # The insight planner on landscapes that it has never seen
@@ -57,10 +62,15 @@ landscapes, and nothing about a real pipeline.
 
 Trials until within 1 % of the optimum, of {{trials}} allowed. *Expected* is the expected running
 time: all trials spent, over the searches that got there; *ratio* is that of `insight` over that of
-the best other agent, the best in hindsight and in each row anew.
+the best other agent, the best in hindsight and in each row anew. The interval is over landscapes
+({DRAWS} bootstrap draws of them, against that same agent): where they are few it is wide.
 
 {HEAD}
 {{rows}}
+{{single}}
+
+Landscapes of one stage afford few configurations, from {LEAST_OF_ONE_STAGE} on, and are in no other
+row; the others afford {LEAST} or more.
 
 Where one insight is made false by shuffling scores (`tools/judge_insight.py` says how):
 
@@ -131,7 +141,8 @@ def problem_at(place: Place, trials: int) -> Problem | None:
         share = float(np.exp(rng.uniform(np.log(0.03), np.log(0.8))))
         budget = float(np.quantile(problem.simulator.cell_costs, share))
         problem = Problem.of(table, budget=budget, trials=trials)
-    return problem if len(problem.simulator.feasible_cells) >= LEAST else None
+    least = LEAST_OF_ONE_STAGE if len(problem.card.stages) == 1 else LEAST
+    return problem if len(problem.simulator.feasible_cells) >= least else None
 
 
 def judge(place: Place, agents: Sequence[str], seeds: int, trials: int) -> Found | None:
@@ -161,15 +172,40 @@ def figures(found: Sequence[Found], agent: str, trials: int) -> tuple[float, flo
     return success_rate(to), median_trials(to), expected_running_time(to, np.full(len(to), trials))
 
 
+def interval(found: Sequence[Found], other: str, trials: int) -> tuple[float, float]:
+    """90 % interval of the ratio of expected running times, by a bootstrap over landscapes."""
+    sums = np.array([
+        [value for agent in ("insight", other) for value in _spent_and_hits(f, agent, trials)]
+        for f in found
+    ])  # fmt: skip
+    n = len(found)
+    times = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=DRAWS)
+    spent, hits, its_spent, its_hits = (times @ sums).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = spent * its_hits / (its_spent * hits)
+    ratios = ratios[~np.isnan(ratios)]  # no search got anywhere
+    if not len(ratios):
+        return np.nan, np.nan
+    low, high = np.quantile(ratios, (0.05, 0.95), method="inverted_cdf")
+    return float(low), float(high)
+
+
+def _spent_and_hits(found: Found, agent: str, trials: int) -> tuple[float, float]:
+    """Mean trials spent in a search of this landscape, and the share that got there."""
+    to = np.array(found.trials_to[agent])
+    return float(np.where(np.isnan(to), trials, to).mean()), float(np.mean(~np.isnan(to)))
+
+
 def row(label: str, found: Sequence[Found], agents: Sequence[str], trials: int) -> str:
     """One line: `insight`, the best other agent by expected running time, and TPE."""
     mine = figures(found, "insight", trials)
     others = {a: figures(found, a, trials) for a in agents if a != "insight"}
     best = min(others, key=lambda a: others[a][2])
+    low, high = interval(found, best, trials)
     cells = [
         label, str(len(found)), f"{mine[0]:.0%}", f"{mine[1]:.4g}", f"{mine[2]:.1f}",
         f"`{best}`", f"{others[best][1]:.4g}", f"{others[best][2]:.1f}",
-        f"**{mine[2] / others[best][2]:.2f}**",
+        f"**{mine[2] / others[best][2]:.2f}**", f"{low:.2f} to {high:.2f}",
         f"{others['tpe'][2]:.1f}" if "tpe" in others else "",
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
@@ -177,13 +213,15 @@ def row(label: str, found: Sequence[Found], agents: Sequence[str], trials: int) 
 
 def page(found: Sequence[Found], agents: Sequence[str], trials: int, command: str) -> str:
     """The document."""
+    single = [f for f in found if f.stages == 1 and not f.place.denied]
+    found = [f for f in found if f.stages > 1]
     intact = [f for f in found if not f.place.denied]
     wild = [f for f in intact if f.place.like is None]
     like = [f for f in intact if f.place.like is not None]
     groups: list[tuple[str, list[Found]]] = [
         ("wholly random", wild),
         *((f"... of {n} stage{'s' * (n > 1)}", [f for f in wild if f.stages == n])
-          for n in range(1, 7)),
+          for n in range(2, 7)),
         ("like a modelled task", like),
         ("at their own budget", [f for f in intact if f.place.seed % 2 == 0]),
         ("at another budget", [f for f in intact if f.place.seed % 2 == 1]),
@@ -197,6 +235,7 @@ def page(found: Sequence[Found], agents: Sequence[str], trials: int, command: st
         trials=trials,
         seeds=SEEDS[all(f.place.seed in JUDGING_SEEDS for f in found)],
         rows="\n".join(row(label, some, agents, trials) for label, some in groups if some),
+        single=row("of 1 stage", single, agents, trials) if single else "",
         denied="\n".join(row(label, some, agents, trials) for label, some in denied if some),
         every="\n".join(every),
         date=f"{datetime.now(UTC):%Y-%m-%d}",

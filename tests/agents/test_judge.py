@@ -10,7 +10,17 @@ import pytest
 from click.testing import CliRunner
 
 from agents.testing import small_table
-from tools.judge_insight import AGENTS, DENIALS, Found, Place, figures, main, page, shuffled
+from tools.judge_insight import (
+    AGENTS,
+    DENIALS,
+    Found,
+    Place,
+    figures,
+    interval,
+    main,
+    page,
+    shuffled,
+)
 
 
 @pytest.mark.parametrize("denied", DENIALS)
@@ -49,8 +59,38 @@ def test_the_page_names_the_best_other_agent_and_says_modelled() -> None:
     text = page(found, AGENTS, 50, "the command")
     assert "**modelled**" in text
     row = next(line for line in text.splitlines() if line.startswith("| wholly random"))
-    assert row == "| wholly random | 4 | 100% | 6 | 6.0 | `gp` | 11 | 11.0 | **0.55** | 12.0 |"
+    shown = "100% | 6 | 6.0 | `gp` | 11 | 11.0 | **0.55** | 0.55 to 0.55 | 12.0 |"
+    assert row == f"| wholly random | 4 | {shown}"
     assert "`the command`" in text
+    assert "of 1 stage |" not in text
+
+
+def test_landscapes_of_one_stage_are_in_no_row_but_their_own() -> None:
+    good, bad = ({agent: [to] for agent in AGENTS} for to in (6.0, 40.0))
+    found = [Found(Place(None, 1), 1, bad), Found(Place(None, 2), 3, good)]
+    text = page(found, AGENTS, 50, "the command")
+    rows = {
+        line.split("|")[1].strip(): line.split("|")[2] for line in text.splitlines() if "|" in line
+    }
+    assert {rows["of 1 stage"], rows["wholly random"], rows["at their own budget"]} == {" 1 "}
+    assert "| `insight` | 100% | 6 | 6.0 |" in text
+
+
+def test_the_interval_of_a_ratio_is_over_landscapes() -> None:
+    """Against the same bootstrap drawn plainly, with searches that never got there."""
+    rng = np.random.default_rng(5)
+    found = [
+        Found(Place(None, i), 3, {
+            "insight": np.where(rng.random(1) < 0.1, np.nan, rng.integers(1, 30, 1)).tolist(),
+            "gp": np.where(rng.random(2) < 0.2, np.nan, rng.integers(1, 50, 2)).tolist(),
+        })
+        for i in range(20)
+    ]  # fmt: skip
+    ratios = []
+    for _ in range(3000):
+        drawn = [found[i] for i in rng.integers(0, 20, 20)]
+        ratios.append(figures(drawn, "insight", 50)[2] / figures(drawn, "gp", 50)[2])
+    assert interval(found, "gp", 50) == pytest.approx(np.quantile(ratios, (0.05, 0.95)), rel=0.05)
 
 
 def test_other_seeds_make_another_page(tmp_path: Path) -> None:
