@@ -6,9 +6,12 @@ what it needs when it runs. To add a command: one line in `COMMANDS`.
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -115,6 +118,24 @@ def cli(debug: bool) -> None:
     """
 
 
+def _keep_interrupts() -> None:
+    """Have a Ctrl-C that comes while Python throws an object away raised again a moment later.
+
+    An exception in `__del__` is printed and forgotten: the program would go on.
+    """
+    otherwise = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_type is KeyboardInterrupt:
+            with suppress(RuntimeError):  # at the very end no thread starts any more
+                threading.Timer(0.1, _thread.interrupt_main).start()
+        else:
+            otherwise(unraisable)
+
+    sys.unraisablehook = hook
+
+
 def main() -> None:
     """Entry point of the installed program."""
+    _keep_interrupts()
     cli()

@@ -77,6 +77,24 @@ class Greedy(Slow):
             os.kill(os.getpid(), 9)
 
 
+class Interrupted(Slow):
+    """Ctrl-C comes while an object of its is thrown away."""
+
+    class Thrown:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+
+    thrown = False
+
+    def ask(self):
+        if not Interrupted.thrown:
+            Interrupted.thrown = True
+            self.Thrown()
+        time.sleep(0.02)
+        return super().ask()
+
+
 class Exits(Sweep):
     def ask(self):
         raise SystemExit(3)

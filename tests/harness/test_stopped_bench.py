@@ -101,6 +101,18 @@ def test_workers_hold_interrupts_back_from_their_first_moment(
     assert process.returncode == 0, err
 
 
+def test_ctrl_c_while_an_object_is_thrown_away_is_not_lost(
+    tmp_path: Path, table_folder: Path, own_agents: Path
+) -> None:
+    """Python prints what is raised in a `__del__`, and would go on."""
+    words = ("--agents", "own_agents:Interrupted", "--jobs", "1")
+    process = _start(tmp_path / "out", table_folder, *words)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Exception ignored" not in err
+    assert "interrupted; finished cells are kept" in err
+
+
 @pytest.mark.parametrize("threads", ["1", "2"], ids=["held", "through another thread"])
 @pytest.mark.parametrize("moment", ["starting", "running"])
 def test_ctrl_c_beside_joblib_ends_the_bench(
