@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -138,4 +139,9 @@ def _keep_interrupts() -> None:
 def main() -> None:
     """Entry point of the installed program."""
     _keep_interrupts()
-    cli()
+    try:
+        cli()
+    finally:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            # All is said and written: one more Ctrl-C ends what is left, without a traceback.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
