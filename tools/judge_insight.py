@@ -77,6 +77,9 @@ Where one insight is made false by shuffling scores (`tools/judge_insight.py` sa
 {HEAD}
 {{denied}}
 
+With `stages` denied all scores are shuffled: there is nothing to learn, every agent gets there by
+chance, and these figures are mostly that.
+
 All agents on all landscapes whose insights hold:
 
 | agent | reaches it | median | expected |
