@@ -35,7 +35,8 @@ test-nojit: .venv/stamp ## Run the simulator's tests with uncompiled kernels
 
 .PHONY: test-long
 test-long: .venv/stamp ## Run what takes minutes: 20 kills, 100,000 cells, 8 million configurations
-	$(BIN)/python -m pytest -q -m slow tests/long tests/faults tests/harness/test_stopped_bench.py
+	$(BIN)/python -m pytest -q -m slow tests/long tests/faults tests/harness/test_stopped_bench.py \
+		tests/harness/test_interrupted_bench.py
 
 # Ray has an environment of its own: nothing else here needs it.
 .venv-ray/stamp: pyproject.toml constraints.txt tests/requirements-ray.txt

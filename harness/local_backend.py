@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import threading
+import warnings
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from harness.work import Chunk, Outcome, run_chunk
 from simulator.errors import RunError
@@ -35,10 +37,12 @@ def local_results(
             with _interrupts_held():
                 results = parallel(joblib.delayed(_named)(chunk, folder) for chunk in chunks)
             # Before the workers end: joblib would give them new cells until told, and wait so.
-            stack.callback(results.close)
+            stack.callback(_close, results)
             if interrupted.is_set():  # before there was a worker to end
                 _end_workers()
-            yield from results
+            # Not `yield from`, which would close it without `_close`.
+            for result in results:  # noqa: UP028
+                yield result
         except Exception as error:
             if type(error).__name__ in ("TerminatedWorkerError", "BrokenProcessPool"):
                 raise RunError(
@@ -50,6 +54,13 @@ def local_results(
 
 def _named(chunk: Chunk, out: Path) -> tuple[str, list[Outcome]]:
     return chunk.shown, run_chunk(chunk, out)
+
+
+def _close(results: Generator[Any]) -> None:
+    """Give up what is still running, as a caller does who stops in the middle."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # joblib's, that something was running
+        results.close()
 
 
 @contextmanager

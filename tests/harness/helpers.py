@@ -182,6 +182,15 @@ def program(*words: str | Path) -> list[str]:
     return [sys.executable, "-c", "from harness.cli import main; main()", *map(str, words)]
 
 
+def start_bench(out: Path, folder: Path, *words: str) -> subprocess.Popen[str]:
+    """A bench of a slow agent, in a process group of its own."""
+    return subprocess.Popen(
+        program("bench", "--tables", str(folder), "--agents", "own_agents:Slow", "--seeds", "12",
+                "--trials", "6", "--out", str(out), *words),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
 def same_results(a: Path, b: Path) -> None:
     """Trials byte for byte; runs and the summary but for real time."""
     assert (a / "trials.parquet").read_bytes() == (b / "trials.parquet").read_bytes()
