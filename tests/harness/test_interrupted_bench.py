@@ -111,7 +111,7 @@ def test_what_a_callers_display_raises_stops_the_bench_without_a_word(
     assert not [p for p in multiprocessing.active_children() if p.is_alive()]
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [2, pytest.param(40, marks=pytest.mark.slow)])
 def test_ctrl_c_at_any_moment(
     tmp_path: Path, table_folder: Path, own_agents: Path, times: int
 ) -> None:

@@ -16,7 +16,7 @@ from harness.suite import make_suite
 from tests.harness.helpers import cells_of, same_results, start_bench
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_and_resumed_equals_undisturbed(
     tmp_path: Path, table_folder: Path, own_agents: Path, kills: int
 ) -> None:
