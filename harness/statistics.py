@@ -56,8 +56,6 @@ def rank_test(values: ArrayLike, alpha: float = ALPHA) -> RankTest:
 
     Source: Demsar, Statistical comparisons of classifiers over multiple data sets, JMLR 7 (2006).
     """
-    from scipy.stats import friedmanchisquare, rankdata, wilcoxon
-
     table = complete_problems(values)
     n, k = table.shape
     ranks = average_ranks(table) if n else np.full(k, np.nan)
@@ -65,6 +63,9 @@ def rank_test(values: ArrayLike, alpha: float = ALPHA) -> RankTest:
     statistic = p = cd = nothing
     name = "wilcoxon" if k == 2 else "friedman"
     if n >= 2 and k >= 2:
+        # A second's work, which a bench of one table or one agent does without.
+        from scipy.stats import friedmanchisquare, rankdata, wilcoxon
+
         ordinal = rankdata(table, axis=1)
         if (ordinal == ordinal[:, :1]).all():
             statistic, p = 0.0, 1.0
