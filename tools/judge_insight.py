@@ -32,6 +32,7 @@ from harness.measures import (
     first_within,
     median_trials,
     padded,
+    resamples,
     success_rate,
 )
 from harness.search import Problem, search_problem, single_threaded
@@ -67,7 +68,6 @@ the best other agent, the best in hindsight and in each row anew. The interval i
 
 {HEAD}
 {{rows}}
-{{single}}
 
 Landscapes of one stage afford few configurations, from {LEAST_OF_ONE_STAGE} on, and are in no other
 row; the others afford {LEAST} or more.
@@ -181,8 +181,7 @@ def interval(found: Sequence[Found], other: str, trials: int) -> tuple[float, fl
         [value for agent in ("insight", other) for value in _spent_and_hits(f, agent, trials)]
         for f in found
     ])  # fmt: skip
-    n = len(found)
-    times = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=DRAWS)
+    times = resamples(len(found), np.random.default_rng(0), DRAWS)
     spent, hits, its_spent, its_hits = (times @ sums).T
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = spent * its_hits / (its_spent * hits)
@@ -196,7 +195,7 @@ def interval(found: Sequence[Found], other: str, trials: int) -> tuple[float, fl
 def _spent_and_hits(found: Found, agent: str, trials: int) -> tuple[float, float]:
     """Mean trials spent in a search of this landscape, and the share that got there."""
     to = np.array(found.trials_to[agent])
-    return float(np.where(np.isnan(to), trials, to).mean()), float(np.mean(~np.isnan(to)))
+    return float(np.where(np.isnan(to), trials, to).mean()), success_rate(to)
 
 
 def row(label: str, found: Sequence[Found], agents: Sequence[str], trials: int) -> str:
@@ -223,11 +222,12 @@ def page(found: Sequence[Found], agents: Sequence[str], trials: int, command: st
     like = [f for f in intact if f.place.like is not None]
     groups: list[tuple[str, list[Found]]] = [
         ("wholly random", wild),
-        *((f"... of {n} stage{'s' * (n > 1)}", [f for f in wild if f.stages == n])
+        *((f"... of {n} stages", [f for f in wild if f.stages == n])
           for n in range(2, 7)),
         ("like a modelled task", like),
         ("at their own budget", [f for f in intact if f.place.seed % 2 == 0]),
         ("at another budget", [f for f in intact if f.place.seed % 2 == 1]),
+        ("of 1 stage", single),
     ]  # fmt: skip
     denied = [(f"`{d}` denied", [f for f in found if f.place.denied == d]) for d in DENIALS]
     every = [
@@ -238,7 +238,6 @@ def page(found: Sequence[Found], agents: Sequence[str], trials: int, command: st
         trials=trials,
         seeds=SEEDS[all(f.place.seed in JUDGING_SEEDS for f in found)],
         rows="\n".join(row(label, some, agents, trials) for label, some in groups if some),
-        single=row("of 1 stage", single, agents, trials) if single else "",
         denied="\n".join(row(label, some, agents, trials) for label, some in denied if some),
         every="\n".join(every),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
@@ -275,8 +274,10 @@ def main(
             found += [done] if done is not None else []
             click.echo(f"\r{len(found)} of {len(places)} landscapes", nl=False, err=True)
     click.echo(err=True)
-    if not found:
-        raise click.ClickException(f"none of these landscapes affords {LEAST} configurations")
+    if not any(f.stages > 1 and not f.place.denied for f in found):
+        raise click.ClickException(
+            f"no intact landscape of two stages or more affords {LEAST} configurations"
+        )
     found.sort(key=lambda f: (f.place.denied, str(f.place.like), f.place.seed))
     command = (
         f"python -m tools.judge_insight --random {n_random} --per-task {per_task} "

@@ -104,3 +104,12 @@ def test_other_seeds_make_another_page(tmp_path: Path) -> None:
     text = (tmp_path / "tried.md").read_text(encoding="utf-8")
     assert "**not** kept for judging" in text
     assert "--agents insight,random --first-seed 204`" in text
+
+
+def test_landscapes_of_one_stage_alone_make_no_page(tmp_path: Path) -> None:
+    words = ["--first-seed", "200", "--random", "1", "--per-task", "0", "--denied", "0"]
+    words += ["--agents", "insight,random", "--trials", "2", "--seeds", "1", "--jobs", "1"]
+    refused = CliRunner().invoke(main, [*words, "--out", str(tmp_path / "none.md")])
+    assert refused.exit_code == 1
+    assert "no intact landscape of two stages or more affords 100" in refused.output
+    assert not (tmp_path / "none.md").exists()

@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = int(os.environ.get("LONG_EXAMPLES", "8"))
 USE = """
 import sys, time
-from pathlib import Path
 import numpy as np
 from agents import TaskCard, create
 from agents.testing import run_trials
 from simulator import LookupTable, Simulator
+from tests.memory import peak_mib
 
 begin = time.perf_counter()
 table = LookupTable.load(sys.argv[1])
@@ -38,9 +38,7 @@ for name in ("random", "hyperband"):
     card = TaskCard.of(simulator, trials=20)
     found = run_trials(create(name, card, 0), simulator.restarted(0), 20)
     assert len(found.trials) == 20
-# Of this program alone: what getrusage says holds the peak of the process that started it.
-status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-print("peak", int(status["VmHWM"].split()[0]) // 1024, "MiB")
+print("peak", int(peak_mib()), "MiB")
 """
 
 

@@ -23,6 +23,7 @@ from dataclasses import replace
 
 from harness.bench import run_bench
 from simulator import LookupTable
+from tests.memory import peak_mib
 
 
 def table(k):
@@ -41,11 +42,6 @@ if __name__ == "__main__":
         # Seconds of the processor: of this process, and of the workers that have ended.
         used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         return sum(u.ru_utime + u.ru_stime for u in used)
-
-    def peak_mib():
-        # Not `ru_maxrss`, which begins with the peak of the process that started this one.
-        with open("/proc/self/status") as status:
-            return next(int(line.split()[1]) / 1024 for line in status if line[:6] == "VmHWM:")
 
     def seen(progress):
         if not first:

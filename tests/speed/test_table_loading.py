@@ -42,12 +42,12 @@ print(own() - before, "polars" in sys.modules)
 FIRST = """
 import sys, time
 from simulator import table_io
+from tests.memory import peak_mib
 
 begin = time.perf_counter()
 table_io.load(sys.argv[1])
 seconds = time.perf_counter() - begin
-lines = open("/proc/self/status").read().splitlines()
-print(seconds, sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024)
+print(seconds, peak_mib())
 """
 
 
